@@ -20,6 +20,12 @@ func (e *Engine) Context() int { return e.context }
 // Device says what computes: variant and threads.
 func (e *Engine) Device() string { return e.description }
 
+// Variant returns the instruction set in use.
+func (e *Engine) Variant() string { return e.variant }
+
+// Threads returns how many threads compute.
+func (e *Engine) Threads() int { return e.threads }
+
 // LoadTime returns how long Open took.
 func (e *Engine) LoadTime() time.Duration { return e.loadTime }
 

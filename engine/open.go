@@ -46,8 +46,9 @@ type Engine struct {
 	context int
 	text    *text // nil for a file without a vocabulary
 
-	path, description, quantization string
-	loadTime                        time.Duration
+	path, description, variant, quantization string
+	threads                                  int
+	loadTime                                 time.Duration
 
 	mutex  sync.Mutex // held for a step, and by whoever touches the pools
 	pools  []*cache.Pool
@@ -71,7 +72,7 @@ func Open(path string, o Options) (*Engine, error) {
 	if err := e.open(); err != nil {
 		return nil, errors.Join(err, e.Close())
 	}
-	e.description = e.device.Describe()
+	e.description, e.variant, e.threads = e.device.Describe(), e.device.Variant(), e.device.Threads()
 	e.loadTime = time.Since(start)
 	return e, nil
 }
