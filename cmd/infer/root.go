@@ -18,7 +18,9 @@ const (
 type usageError struct{ error }
 
 // commands lists the constructors of all sub-commands; each lives in its own file.
-var commands = []func() *cobra.Command{}
+var commands = []func() *cobra.Command{
+	newTemplateCommand,
+}
 
 // newRoot builds the command tree.
 func newRoot() *cobra.Command {
