@@ -11,7 +11,7 @@ static int all_within(const float *x, int64_t n, float low, float high)
 {
     int bad = 0;
     for (int64_t i = 0; i < n; i++) {
-        bad |= !(x[i] >= low && x[i] <= high);
+        bad |= !(x[i] >= low) | !(x[i] <= high); // a NaN fails both
     }
     return !bad;
 }
