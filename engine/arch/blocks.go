@@ -1,0 +1,184 @@
+package arch
+
+import "github.com/infer-go/infer/kernels"
+
+// plan records a model: the kernels' plan with the blocks that models share.
+type plan struct {
+	*kernels.Plan
+	c      Config
+	tables []angleTable
+}
+
+// none is the absent tensor.
+const none = kernels.None
+
+// embed looks the tokens up. Result: [tokens, dim].
+func (p *plan) embed(w *weights, scale float32) kernels.Ref {
+	return p.Embed(w.matrix("token_embd.weight", p.c.Dim, p.c.Vocab), scale)
+}
+
+// norm normalises x as the architecture does: RMS norm or layer norm.
+func (p *plan) norm(x kernels.Ref, n norm) kernels.Ref {
+	return p.Norm(x, kernels.NormSpec{Kind: p.c.Norm, Weight: n.weight, Bias: n.bias, Eps: p.c.Eps})
+}
+
+// headNorm normalises each of x's heads on its own.
+func (p *plan) headNorm(x, weight kernels.Ref, heads int) kernels.Ref {
+	return p.Norm(x, kernels.NormSpec{Kind: p.c.Norm, Weight: weight, Bias: none, Eps: p.c.Eps, Groups: heads})
+}
+
+// linear is x W^T + bias.
+func (p *plan) linear(x kernels.Ref, m linear) kernels.Ref { return p.project(x, m, 1, none) }
+
+// project is scale * (x W^T + bias) + residual.
+func (p *plan) project(x kernels.Ref, m linear, scale float32, residual kernels.Ref) kernels.Ref {
+	s := kernels.NoEpilogue
+	s.Bias, s.Scale, s.Residual = m.bias, m.scale*scale, residual
+	return p.MatMul(x, m.weight, s)
+}
+
+// qkNorm says how queries and keys are normalised before they are rotated.
+type qkNorm int
+
+const (
+	noQKNorm  qkNorm = iota
+	headNorm         // each head, all with the same weight
+	headsNorm        // each head with a weight of its own, where the file has them
+	rowNorm          // all heads of a token together
+)
+
+// attention describes a layer's attention.
+type attention struct {
+	heads, kvHeads   int
+	keyDim, valueDim int
+	biased           bool // the file must have biases of q, k and v
+	norm             qkNorm
+	angles           kernels.Ref // of rope; none: not rotated
+	style            kernels.RopeStyle
+	window           int // positions seen, 0: all
+	scale            float32
+	softcap          float32
+	alibi            float32 // the largest slope's bias, 0: none
+	sinks            kernels.Ref
+}
+
+// attend projects h to queries, keys and values, writes the cache and attends. Result: [tokens, heads*valueDim].
+func (p *plan) attend(l *layer, h kernels.Ref, a attention) kernels.Ref {
+	q, k, v := p.qkv(l, h, a)
+	switch a.norm {
+	case headNorm:
+		q = p.headNorm(q, l.vector("attn_q_norm.weight", a.keyDim), a.heads)
+		k = p.headNorm(k, l.vector("attn_k_norm.weight", a.keyDim), a.kvHeads)
+	case headsNorm:
+		if l.has("attn_q_norm.weight") {
+			q = p.headNorm(q, l.floats(l.prefix+"attn_q_norm.weight", a.keyDim, a.heads), a.heads)
+		}
+		if l.has("attn_k_norm.weight") {
+			k = p.headNorm(k, l.floats(l.prefix+"attn_k_norm.weight", a.keyDim, a.kvHeads), a.kvHeads)
+		}
+	case rowNorm:
+		q = p.headNorm(q, l.vector("attn_q_norm.weight", a.heads*a.keyDim), 1)
+		k = p.headNorm(k, l.vector("attn_k_norm.weight", a.kvHeads*a.keyDim), 1)
+	}
+	if a.angles != none {
+		q = p.Rope(q, a.angles, a.heads, a.keyDim, 0, a.style)
+		k = p.Rope(k, a.angles, a.kvHeads, a.keyDim, 0, a.style)
+	}
+	cache := p.AddCacheLayer(a.kvHeads, a.keyDim, a.valueDim, a.valueDim, a.window)
+	p.Store(cache, k, v)
+	return p.Attention(q, kernels.AttentionSpec{Layer: cache, Heads: a.heads, Scale: a.scale, Softcap: a.softcap, ALiBi: a.alibi, Sinks: a.sinks})
+}
+
+// qkv projects h to queries, keys and values: from one tensor that stacks the three, or from three.
+func (p *plan) qkv(l *layer, h kernels.Ref, a attention) (q, k, v kernels.Ref) {
+	find := l.linear
+	if a.biased {
+		find = l.biased
+	}
+	nq, nk, nv := a.heads*a.keyDim, a.kvHeads*a.keyDim, a.kvHeads*a.valueDim
+	if l.has("attn_qkv.weight") {
+		all := p.linear(h, find("attn_qkv", p.c.Dim, nq+nk+nv))
+		if all == none {
+			return none, none, none
+		}
+		return p.Columns(all, 0, int64(nq)), p.Columns(all, int64(nq), int64(nk)), p.Columns(all, int64(nq+nk), int64(nv))
+	}
+	q = p.linear(h, find("attn_q", p.c.Dim, nq))
+	k = p.linear(h, find("attn_k", p.c.Dim, nk))
+	v = p.linear(h, find("attn_v", p.c.Dim, nv))
+	return q, k, v
+}
+
+// output projects attention's result back to the residual stream.
+func (p *plan) output(l *layer, mixed kernels.Ref, a attention, scale float32, residual kernels.Ref) kernels.Ref {
+	return p.project(mixed, l.linear("attn_output", a.heads*a.valueDim, p.c.Dim), scale, residual)
+}
+
+// ffnNames are the tensors of a gated network; shared experts have names of their own.
+type ffnNames struct{ gate, up, down string }
+
+var (
+	ffnDense  = ffnNames{"ffn_gate", "ffn_up", "ffn_down"}
+	ffnShared = ffnNames{"ffn_gate_shexp", "ffn_up_shexp", "ffn_down_shexp"}
+)
+
+// gatedFFN is scale * down(act(gate h) * up h) + residual. Where the file has no gate, it lies above up in one tensor.
+func (p *plan) gatedFFN(l *layer, h kernels.Ref, n ffnNames, width int, act kernels.Act, scale float32, residual kernels.Ref) kernels.Ref {
+	var gate, up linear
+	if l.has(n.gate + ".weight") {
+		gate, up = l.linear(n.gate, p.c.Dim, width), l.linear(n.up, p.c.Dim, width)
+	} else {
+		gate, up = p.halves(l.linear(n.up, p.c.Dim, 2*width))
+	}
+	down := l.linear(n.down, width, p.c.Dim)
+	s := kernels.NoEpilogue
+	s.Bias, s.Scale, s.Act, s.Up, s.UpBias = gate.bias, gate.scale, act, up.weight, up.bias
+	if up.weight == none {
+		return none
+	}
+	return p.project(p.MatMul(h, gate.weight, s), down, scale*up.scale, residual) // up's scale passes through down
+}
+
+// halves splits a tensor that stacks a gate on an up matrix.
+func (p *plan) halves(m linear) (gate, up linear) {
+	half := m.rows / 2
+	gate, up = m, m
+	gate.rows, up.rows = half, half
+	if m.weight == none {
+		return gate, up
+	}
+	gate.weight, up.weight = p.WeightRows(m.weight, 0, int64(half)), p.WeightRows(m.weight, int64(half), int64(half))
+	if m.bias != none {
+		gate.bias, up.bias = p.WeightSpan(m.bias, 0, int64(half)), p.WeightSpan(m.bias, int64(half), int64(half))
+	}
+	return gate, up
+}
+
+// plainFFN is down(act(up h)) + residual; biased says that the file must have biases.
+func (p *plan) plainFFN(l *layer, h kernels.Ref, width int, act kernels.Act, biased bool, residual kernels.Ref) kernels.Ref {
+	find := l.linear
+	if biased {
+		find = l.biased
+	}
+	up, down := find("ffn_up", p.c.Dim, width), find("ffn_down", width, p.c.Dim)
+	s := kernels.NoEpilogue
+	s.Bias, s.Scale, s.Act = up.bias, up.scale, act
+	return p.project(p.MatMul(h, up.weight, s), down, 1, residual)
+}
+
+// logits normalises the wanted rows and multiplies them by the output matrix, which is the embedding table where the file
+// has no other. The logits are scaled, and capped where softcap is not 0.
+func (p *plan) logits(w *weights, x kernels.Ref, n norm, scale, softcap float32) {
+	w.end()
+	name := "output"
+	if !w.has("output.weight") {
+		name = "token_embd"
+	}
+	m := w.linear(name, p.c.Dim, p.c.Vocab)
+	s := kernels.NoEpilogue
+	s.Bias, s.Scale = m.bias, m.scale*scale
+	if softcap != 0 {
+		s.Act, s.ActParam[0] = kernels.ActSoftcap, softcap
+	}
+	p.SetLogits(p.MatMul(p.norm(p.Wanted(x), n), m.weight, s))
+}

@@ -1,0 +1,125 @@
+package arch
+
+import (
+	"fmt"
+	"math"
+
+	"github.com/infer-go/infer/engine/gguf"
+	"github.com/infer-go/infer/kernels"
+)
+
+// Config is what every decoder has; an architecture reads its own hyper-parameters through the embedded keys.
+type Config struct {
+	*keys
+	Vocab    int
+	Dim      int
+	Layers   int
+	Context  int   // positions the model was trained for
+	Asked    int   // positions asked for; the model's where nothing was
+	Heads    []int // query heads of each layer
+	KVHeads  []int
+	FF       []int // width of each layer's feed-forward network
+	KeyDim   int   // width of a query or key head
+	ValueDim int
+	Rotated  int // elements of a head that rope rotates
+
+	Experts     int // 0 where there are none
+	ExpertsUsed int
+
+	Norm kernels.Norm
+	Eps  float32
+	Rope ropeScaling
+}
+
+// maxLayers is far above any model; it bounds the work on a hostile file.
+const maxLayers = 4096
+
+func readConfig(k *keys, norm kernels.Norm, o Options) Config {
+	c := Config{keys: k, Norm: norm, Context: k.count("context_length"), Dim: k.count("embedding_length"), Layers: k.count("block_count")}
+	if next := k.countOr("nextn_predict_layers", 0, 0); next < c.Layers {
+		c.Layers -= next // layers at the end that only predict a second token
+	}
+	if c.Layers > maxLayers {
+		k.fault("block_count", fmt.Sprint(c.Layers), fmt.Sprintf("at most %d", maxLayers))
+		c.Layers = 1
+	}
+	if c.Asked = o.Context; c.Asked == 0 {
+		c.Asked = c.Context
+	}
+	c.Heads = k.perLayer("attention.head_count", c.Layers, nil)
+	c.KVHeads = k.perLayer("attention.head_count_kv", c.Layers, c.Heads)
+	c.Experts = k.countOr("expert_count", 0, 0)
+	c.ExpertsUsed = k.countOr("expert_used_count", 0, 0)
+	if c.ExpertsUsed > c.Experts || c.Experts > 0 && c.ExpertsUsed == 0 {
+		k.fault("expert_used_count", fmt.Sprint(c.ExpertsUsed), fmt.Sprintf("1 to the %d of expert_count", c.Experts))
+	}
+	c.FF = k.perLayer("feed_forward_length", c.Layers, nil)
+	c.KeyDim = k.countOr("attention.key_length", 1, c.Dim/c.Heads[0])
+	c.ValueDim = k.countOr("attention.value_length", 1, c.Dim/c.Heads[0])
+	if !k.has("attention.key_length") && c.Dim%c.Heads[0] != 0 {
+		k.fault("attention.head_count", fmt.Sprint(c.Heads[0]), fmt.Sprintf("a divisor of embedding_length, %d", c.Dim))
+	}
+	c.Rotated = k.countOr("rope.dimension_count", 0, c.KeyDim)
+	if c.Rotated > c.KeyDim || c.Rotated%2 != 0 {
+		k.fault("rope.dimension_count", fmt.Sprint(c.Rotated), fmt.Sprintf("an even number up to %d, the width of a head", c.KeyDim))
+	}
+	for i, heads := range c.Heads {
+		if heads%c.KVHeads[i] != 0 {
+			k.fault("attention.head_count", fmt.Sprintf("%d in layer %d", heads, i), fmt.Sprintf("a multiple of its %d key heads", c.KVHeads[i]))
+			break
+		}
+	}
+	c.Vocab = vocabulary(k)
+	c.Eps = k.number(map[kernels.Norm]string{kernels.RMSNorm: "attention.layer_norm_rms_epsilon", kernels.LayerNorm: "attention.layer_norm_epsilon"}[norm])
+	c.Rope = readRope(c)
+	return c
+}
+
+// vocabulary returns the number of tokens: of the list where the file has one, as announced elsewhere.
+func vocabulary(k *keys) int {
+	if info, ok := k.meta.Info("tokenizer.ggml.tokens"); ok && info.Type == gguf.ArrayValue && info.Count > 0 {
+		k.name("vocab_size")
+		return info.Count
+	}
+	return k.count("vocab_size")
+}
+
+// attention returns the layer's attention as most models have it.
+func (c Config) attention(layer int) attention {
+	return attention{
+		heads: c.Heads[layer], kvHeads: c.KVHeads[layer], keyDim: c.KeyDim, valueDim: c.ValueDim, angles: kernels.None, sinks: kernels.None,
+		scale: float32(1 / math.Sqrt(float64(c.KeyDim))),
+	}
+}
+
+// windows returns the sliding window of each layer, 0 where a layer sees everything. The file's pattern is a flag for each
+// layer, or a period n: of each n layers the last sees everything. Without the key, the period is the architecture's.
+func (c Config) windows(window, period int) []int {
+	out := make([]int, c.Layers)
+	const key = "attention.sliding_window_pattern"
+	if info, ok := c.meta.Info(c.name(key)); ok && info.Type == gguf.ArrayValue {
+		flags, _, err := c.meta.Bools(c.name(key))
+		c.keep(err)
+		if err == nil && len(flags) < c.Layers {
+			c.fault(key, fmt.Sprintf("%d values", len(flags)), fmt.Sprintf("%d, one a layer", c.Layers))
+		}
+		for i := range min(c.Layers, len(flags)) {
+			if flags[i] {
+				out[i] = window
+			}
+		}
+		return out
+	}
+	period = c.countOr(key, 0, period)
+	for i := range out {
+		if period == 0 || i%period < period-1 {
+			out[i] = window
+		}
+	}
+	return out
+}
+
+// expertWidth is the width of one expert: its own key, or the given default.
+func (c Config) expertWidth(otherwise int) int {
+	return c.countOr("expert_feed_forward_length", 1, otherwise)
+}
