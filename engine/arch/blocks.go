@@ -114,6 +114,11 @@ func (p *plan) output(l *layer, mixed kernels.Ref, a attention, scale float32, r
 	return p.project(mixed, l.linear("attn_output", a.heads*a.valueDim, p.c.Dim), scale, residual)
 }
 
+// biasedOutput is output with a bias that the file must have.
+func (p *plan) biasedOutput(l *layer, mixed kernels.Ref, a attention, residual kernels.Ref) kernels.Ref {
+	return p.project(mixed, l.biased("attn_output", a.heads*a.valueDim, p.c.Dim), 1, residual)
+}
+
 // ffnNames are the tensors of a gated network; shared experts have names of their own.
 type ffnNames struct{ gate, up, down string }
 

@@ -13,6 +13,7 @@ type experts struct {
 	groups     int     // experts are chosen within the best groups; 0 or 1: among all
 	groupsUsed int
 	choiceBias bool // the router may have a bias for the choice alone
+	biased     bool // the file must have biases of the router and the experts
 }
 
 // expertFFN sends each token through its chosen experts and adds up their results and the residual.
@@ -22,13 +23,17 @@ func (p *plan) expertFFN(l *layer, h kernels.Ref, e experts, residual kernels.Re
 	if e.choiceBias && l.has("exp_probs_b.bias") {
 		r.Bias = l.vector("exp_probs_b.bias", c.Experts)
 	}
-	router := p.linear(h, l.linear("ffn_gate_inp", c.Dim, c.Experts))
-	down := l.stack("ffn_down_exps", e.width, c.Dim)
+	find, stack := l.linear, l.stack
+	if e.biased {
+		find, stack = l.biased, l.biasedStack
+	}
+	router := p.linear(h, find("ffn_gate_inp", c.Dim, c.Experts))
+	down := stack("ffn_down_exps", e.width, c.Dim)
 	var gate, up linear
 	if l.has("ffn_gate_up_exps.weight") {
-		gate, up = p.stackHalves(l.stack("ffn_gate_up_exps", c.Dim, 2*e.width))
+		gate, up = p.stackHalves(stack("ffn_gate_up_exps", c.Dim, 2*e.width))
 	} else {
-		gate, up = l.stack("ffn_gate_exps", c.Dim, e.width), l.stack("ffn_up_exps", c.Dim, e.width)
+		gate, up = stack("ffn_gate_exps", c.Dim, e.width), stack("ffn_up_exps", c.Dim, e.width)
 	}
 	if router == none || up.weight == none {
 		return none
@@ -53,6 +58,14 @@ func (l *layer) stack(name string, cols, rows int) linear {
 		l.fault(l.prefix+name+".scale", "a scale an expert", "none: experts are not scaled")
 	}
 	return m
+}
+
+// biasedStack is stack with biases that must be there.
+func (l *layer) biasedStack(name string, cols, rows int) linear {
+	if !l.has(name + ".bias") {
+		l.floats(l.prefix+name+".bias", rows, l.experts) // reports it
+	}
+	return l.stack(name, cols, rows)
 }
 
 // stackHalves splits a stack of experts whose matrices hold the gate above up.
