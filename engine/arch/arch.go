@@ -107,6 +107,7 @@ func Record(f *gguf.File, o Options) (*Model, error) {
 	if err := errors.Join(k.err(), p.Err()); err != nil {
 		return nil, fmt.Errorf("%s: architecture %s: %w", path, name, err)
 	}
+	narrow(p.Plan)
 	m := &Model{Arch: name, Plan: p.Plan, Vocab: c.Vocab, Dim: c.Dim, Layers: c.Layers, Heads: c.Heads[0], KVHeads: c.KVHeads[0],
 		ContextLength: c.Context, Experts: c.Experts, ExpertsUsed: c.ExpertsUsed, Parameters: w.parameters,
 		WeightBytesPerToken: bytesPerToken(p.Plan)}
