@@ -164,6 +164,7 @@ struct infer_options {
     int32_t threads;       // 0: one a core
     int32_t repack;        // 1: weights are interleaved at prepare; 0: used as they lie in the file
     const char *variant;   // instruction set by name; NULL or "": the best this CPU has
+    int64_t fail_allocation; // tests: the n-th allocation or thread start fails; 0: none
 };
 
 struct infer_timing { int64_t ops_ns[32]; }; // time by op kind, of the first thread, since the device opened

@@ -101,6 +101,7 @@ type Plan struct {
 	constants []constant
 	layer     int32
 	faults    []error
+	pages     []int // of each page kind
 	finished  bool
 }
 

@@ -38,6 +38,7 @@ func (p *Plan) Finish(l Limits) error {
 		return err
 	}
 	p.MaxRows, p.MaxWanted = l.MaxRows, l.MaxWanted
+	p.pages = append([]int(nil), l.Pages...)
 	p.layOutActivations()
 	p.layOutCache(l)
 	p.finished = true

@@ -14,12 +14,15 @@ const (
 	maxStringBytes   = 1 << 24
 	maxArrayElements = 1 << 24
 	maxArrayDepth    = 4       // arrays in arrays
-	maxHeaderBytes   = 1 << 28 // keys and tensor table together
-	maxParts         = 99999   // the five digits of a part's name
+	maxHeaderBytes   = 1 << 26 // keys and tensor table together
+	maxParts         = 65535   // split.count has 16 bits
 	defaultAlignment = 32
 	minAlignment     = 8
 	maxAlignment     = 1 << 30
 )
+
+// headBytes is what precedes the keys: magic letters, version, two counts.
+const headBytes = 4 + 4 + 8 + 8
 
 // The least bytes that a key and a tensor take in the header: an empty name, and the smallest content.
 const (

@@ -1,0 +1,2 @@
+// Package engine runs a language model from a GGUF file.
+package engine

@@ -1,0 +1,144 @@
+package engine
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/infer-go/infer/engine/cache"
+	"github.com/infer-go/infer/kernels"
+)
+
+// Errors of requests; use errors.Is.
+var (
+	ErrClosed       = errors.New("the engine is closed")
+	ErrTooLong      = errors.New("too long for the context")
+	ErrCacheFull    = errors.New("no cache memory is left")
+	ErrNoVocabulary = errors.New("the file has no vocabulary")
+)
+
+// session is one sequence in the cache: what has been computed, and the pages that hold it.
+type session struct {
+	engine *Engine
+	length int       // tokens computed
+	pages  [][]int32 // page tables by kind; -1 where a page was given back
+}
+
+func (e *Engine) newSession() *session {
+	return &session{engine: e, pages: make([][]int32, len(e.pools))}
+}
+
+// close gives all pages back.
+func (s *session) close() {
+	s.engine.mutex.Lock()
+	defer s.engine.mutex.Unlock()
+	for kind := range s.pages {
+		for i := range s.pages[kind] {
+			s.give(kind, i)
+		}
+		s.pages[kind] = nil
+	}
+	s.length = 0
+}
+
+func (s *session) give(kind, i int) {
+	if page := s.pages[kind][i]; page >= 0 {
+		s.engine.pools[kind].Release(page)
+		s.pages[kind][i] = -1
+	}
+}
+
+// grow makes sure that positions below end have pages. The engine's mutex is held.
+func (s *session) grow(end int) error {
+	for kind, pool := range s.engine.pools {
+		for len(s.pages[kind])*kernels.PageTokens < end {
+			page, ok := pool.Take()
+			if !ok {
+				return fmt.Errorf("%w: %d tokens need page %d, all %d are held", ErrCacheFull, end, len(s.pages[kind])+1, pool.Size())
+			}
+			s.pages[kind] = append(s.pages[kind], page)
+		}
+	}
+	return nil
+}
+
+// shed gives back the pages that no later position can see. The engine's mutex is held.
+func (s *session) shed() {
+	for kind, k := range s.engine.model.Plan.PageKinds {
+		if k.Window == 0 {
+			continue
+		}
+		behind := (s.length - k.Window + 1) / kernels.PageTokens // pages whose last token is out of the next one's window
+		for i := behind - 1; i >= 0 && s.pages[kind][i] >= 0; i-- {
+			s.give(kind, i)
+		}
+	}
+}
+
+// step computes ids at the session's end and calls use with the logits of the last wanted rows [wanted][stride], which are
+// valid during the call only. Cancelling ctx abandons the step; the session is then as it was before.
+func (s *session) step(ctx context.Context, ids []int32, wanted int, use func(logits []float32, stride int) error) error {
+	e := s.engine
+	e.mutex.Lock()
+	defer e.mutex.Unlock()
+	if e.closed {
+		return ErrClosed
+	}
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	if s.length+len(ids) > e.context {
+		return fmt.Errorf("%w: %d tokens, the context has %d", ErrTooLong, s.length+len(ids), e.context)
+	}
+	if err := s.grow(s.length + len(ids)); err != nil {
+		return err
+	}
+	stop := context.AfterFunc(ctx, e.device.Cancel)
+	logits, err := e.device.Run(s.fill(ids, wanted))
+	stop()
+	if err != nil {
+		if errors.Is(err, kernels.ErrCancelled) && ctx.Err() != nil {
+			return ctx.Err()
+		}
+		return err
+	}
+	s.length += len(ids)
+	s.shed()
+	if use == nil {
+		return nil
+	}
+	return use(logits, e.device.LogitsStride())
+}
+
+// fill writes the engine's batch; its slices are reused from step to step.
+func (s *session) fill(ids []int32, wanted int) *kernels.Batch {
+	b := &s.engine.batch
+	b.IDs, b.Positions, b.Sequences, b.Wanted, b.Pages = append(b.IDs[:0], ids...), b.Positions[:0], b.Sequences[:0], b.Wanted[:0], b.Pages[:0]
+	b.SequenceCount, b.TablePages = 1, 0
+	for i := range ids {
+		b.Positions = append(b.Positions, int32(s.length+i))
+		b.Sequences = append(b.Sequences, 0)
+		if i >= len(ids)-wanted {
+			b.Wanted = append(b.Wanted, int32(i))
+		}
+	}
+	for _, table := range s.pages {
+		b.TablePages = max(b.TablePages, len(table))
+		b.Pages = append(b.Pages, table...)
+	}
+	return b
+}
+
+// pools' books, for tests.
+func (e *Engine) checkPools() error {
+	e.mutex.Lock()
+	defer e.mutex.Unlock()
+	for kind, p := range e.pools {
+		if err := p.Check(); err != nil {
+			return fmt.Errorf("pages of kind %d: %w", kind, err)
+		}
+	}
+	return nil
+}
+
+var _ = (*cache.Pool)(nil)

@@ -1,0 +1,153 @@
+// cpu.c - the CPU backend's life: variants, memory, open, close.
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "cpu_device.h"
+
+void *infer_device_alloc(struct device *d, int64_t bytes)
+{
+    d->allocations++;
+    if (d->fail_allocation > 0 && d->allocations == d->fail_allocation)
+        return NULL;
+    if (bytes < 0 || (uint64_t)bytes > SIZE_MAX - 128)
+        return NULL;
+    // calloc gives lazily zeroed pages for large sizes; the pointer to free lies just before the aligned one.
+    uint8_t *p = calloc(1, (size_t)bytes + 128);
+    if (!p)
+        return NULL;
+    uint8_t *aligned = (uint8_t *)(((uintptr_t)p + 127) & ~(uintptr_t)63);
+    memcpy(aligned - sizeof p, &p, sizeof p);
+    return aligned;
+}
+
+void infer_device_free(void *p)
+{
+    if (!p)
+        return;
+    void *start;
+    memcpy(&start, (uint8_t *)p - sizeof start, sizeof start);
+    free(start);
+}
+
+static const struct cpu_variant *const variants[] = { // best first
+#if defined(__x86_64__)
+    &infer_cpu_avx512,
+    &infer_cpu_avx2,
+#endif
+    &infer_cpu_ref,
+};
+
+const struct cpu_variant *infer_cpu_variant(const char *name)
+{
+    for (size_t i = 0; i < sizeof variants / sizeof *variants; i++)
+        if (variants[i]->supported() && (!name || !*name || strcmp(name, variants[i]->name) == 0))
+            return variants[i];
+    return NULL;
+}
+
+enum act_form infer_form_of(enum infer_dtype t)
+{
+    switch (infer_type_traits(t)->family) {
+    case INFER_FAMILY_32: return FORM_32;
+    case INFER_FAMILY_256: return FORM_256;
+    default: return FORM_F32;
+    }
+}
+
+static void cpu_close(void *device)
+{
+    struct device *d = device;
+    if (!d)
+        return;
+    infer_team_close(d->team);
+    for (int32_t i = 0; d->weights && i < d->plan.tensor_count; i++)
+        infer_device_free(d->weights[i].packed);
+    for (int i = 0; d->scratch && i < d->threads; i++)
+        infer_device_free(d->scratch[i]);
+    for (int i = 0; i < FORM_BUFFERS; i++)
+        infer_device_free(d->forms[i].data);
+    for (int i = 0; i < TILE_SIZES; i++)
+        infer_device_free(d->tiles[i].first);
+    infer_device_free(d->groups.slots);
+    for (int i = 0; i < d->owned_count; i++)
+        infer_device_free(d->owned[i]);
+    free(d->steps);
+    free(d);
+}
+
+static int cpu_open(const struct infer_options *options, void **device)
+{
+    struct device *d = calloc(1, sizeof *d);
+    if (!d)
+        return INFER_ERR_MEMORY;
+    *device = d;
+    d->repack = options->repack != 0;
+    d->fail_allocation = options->fail_allocation;
+    d->variant = infer_cpu_variant(options->variant);
+    if (!d->variant) {
+        snprintf(d->error, sizeof d->error, "no CPU variant \"%.40s\" here", options->variant ? options->variant : "");
+        return INFER_ERR_UNSUPPORTED;
+    }
+    d->threads = options->threads;
+    if (d->threads <= 0)
+        d->threads = (int)sysconf(_SC_NPROCESSORS_ONLN);
+    if (d->threads < 1)
+        d->threads = 1;
+    if (d->threads > 1024)
+        d->threads = 1024;
+    d->allocations++;
+    if (d->fail_allocation != d->allocations)
+        d->team = infer_team_open(d->threads);
+    if (!d->team) {
+        snprintf(d->error, sizeof d->error, "cannot start %d threads", d->threads);
+        return INFER_ERR_SYSTEM;
+    }
+    snprintf(d->description, sizeof d->description, "cpu %s, %d thread%s", d->variant->name, d->threads, d->threads == 1 ? "" : "s");
+    return INFER_OK;
+}
+
+static int cpu_attach(void *device, const void *data, int64_t bytes, int32_t *buffer)
+{
+    struct device *d = device;
+    if (d->buffer_count == MAX_BUFFERS) {
+        snprintf(d->error, sizeof d->error, "more than %d buffers", MAX_BUFFERS);
+        return INFER_ERR_INVALID;
+    }
+    d->buffers[d->buffer_count].data = data;
+    d->buffers[d->buffer_count].bytes = bytes;
+    *buffer = d->buffer_count++;
+    return INFER_OK;
+}
+
+static int cpu_read_tensor(void *device, int32_t tensor, int64_t row, float *out)
+{
+    struct device *d = device;
+    memcpy(out, activation(d, tensor, row), (size_t)tensor_at(d, tensor)->cols * 4);
+    return INFER_OK;
+}
+
+static int cpu_copy_page(void *device, int32_t kind, int32_t from, int32_t to)
+{
+    struct device *d = device;
+    for (int32_t i = 0; i < d->plan.cache_count; i++) {
+        const struct infer_cache_layer *l = &d->plan.cache[i];
+        if ((int32_t)l->kind == kind)
+            memcpy(d->cache + l->offset + to * l->page_bytes, d->cache + l->offset + from * l->page_bytes, (size_t)l->page_bytes);
+    }
+    return INFER_OK;
+}
+
+static const char *cpu_last_error(void *device) { return ((struct device *)device)->error; }
+static const char *cpu_describe(void *device) { return ((struct device *)device)->description; }
+static void cpu_timing(void *device, struct infer_timing *out) { *out = ((struct device *)device)->timing; }
+
+const struct infer_backend *infer_cpu_backend(void)
+{
+    static const struct infer_backend backend = {
+        INFER_ABI, "cpu", cpu_open, cpu_close, cpu_attach, infer_cpu_prepare, infer_cpu_run,
+        cpu_read_tensor, cpu_last_error, cpu_describe, cpu_timing, cpu_copy_page,
+    };
+    return &backend;
+}

@@ -1,0 +1,141 @@
+// cpu.h - inside the CPU backend: what its files share.
+//
+// cpu.c walks a prepared plan with a team of threads (cpu_team.c). What a step computes is defined once, in cpu_rows.h
+// and cpu_attention.h, over vectors of 16 lanes (simd_*.h); each variant file compiles that source for its instruction
+// set, so its bits are the reference's by construction. Integer products have hand-written kernels a variant; integer
+// sums are exact, and the float steps around them follow cpu_ref.c's order.
+#ifndef INFER_CPU_H
+#define INFER_CPU_H
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <string.h>
+
+#include "kernels.h"
+#include "types.h"
+
+#define PANEL_ROWS 16 // weight rows that are interleaved, and the lanes of a vector
+
+// Activations quantized for weights with a scale every 32: x[i] ~ d * q[i].
+struct act32 {
+    int8_t q[32];
+    int32_t sum; // of q
+    float d;
+    float ds;    // d * sum
+};
+
+// Activations quantized for weights of the 256 family.
+struct act256 {
+    int8_t q[256];
+    int16_t sum[16]; // of q, each 16
+    float d;
+};
+
+enum act_form { FORM_F32 = 0, FORM_32 = 1, FORM_256 = 2, FORM_COUNT = 3 };
+
+// A weight as the backend uses it.
+struct weight {
+    enum infer_dtype dtype;
+    enum act_form form;
+    int64_t cols, rows, mats;
+    const uint8_t *raw; // GGUF's layout
+    int64_t stride, mat_stride;
+    uint8_t *packed;    // panels of 16 interleaved rows; NULL: the variant has none for this type, or repack is off
+    int64_t panel_bytes;
+    int64_t panels;     // a matrix
+};
+
+// The columns of a product: rows of the batch, in the form that the weight's type takes.
+struct columns {
+    const uint8_t *data;   // first row, in the weight's form
+    int64_t stride;        // bytes from row to row
+    const int32_t *pick;   // row of column c is pick[c]; NULL: c
+    int32_t count;
+};
+
+static inline const void *column(const struct columns *c, int64_t i)
+{
+    return c->data + (c->pick ? c->pick[i] : i) * c->stride;
+}
+
+#define MAX_PRODUCT_COLUMNS 256 // columns of one call; more are several calls
+
+// What surrounds a product: v = scale*(y + bias); v = act(v) [* (y2 + bias2)]; out = v + residual.
+struct epilogue {
+    const float *bias, *bias2;
+    const float *residual;
+    int64_t residual_stride; // floats
+    float scale, p1, p2;
+    int32_t act;
+    bool gated;
+};
+
+// One query tile of attention: rows that share a sequence, and heads that share a KV head.
+struct attention_job {
+    const struct infer_cache_layer *layer;
+    const uint8_t *cache;     // of this layer, page 0
+    const int32_t *pages;     // the sequence's table
+    const int32_t *positions; // [rows]
+    const float *q;           // row 0, head 0 of the group
+    int64_t q_stride;         // floats from row to row
+    float *out;
+    int64_t out_stride;
+    const float *sinks;       // of the group's heads, or NULL
+    int32_t rows, heads;      // heads of the group
+    int32_t kv_head, first_head, total_heads;
+    int32_t window, v_first;
+    float scale, softcap, alibi;
+    float *scratch;           // attention_scratch() floats
+};
+
+// A variant is one instruction set's kernels. Every slot is filled; ref fills all with plain code.
+struct cpu_variant {
+    const char *name;
+    bool (*supported)(void);
+    // Bytes of a panel of 16 rows x cols; 0 where this type is used in its raw layout.
+    int64_t (*panel_bytes)(enum infer_dtype t, int64_t cols);
+    // Interleaves rows (<= 16; missing ones are zero) into a panel.
+    void (*pack)(enum infer_dtype t, const uint8_t *raw, int64_t stride, int rows, int64_t cols, uint8_t *panel);
+    // y[c*y_stride + r] = W[first_panel*16 + r] . x[c] for count panels and all columns. Rows past the matrix's end are
+    // written as anything. scratch: product_scratch bytes.
+    void (*product)(const struct weight *w, int64_t mat, int64_t first_panel, int64_t count, const struct columns *x, float *y,
+                    int64_t y_stride, uint8_t *scratch);
+    int64_t (*product_scratch)(int64_t cols);
+    void (*quantize32)(const float *x, int64_t n, struct act32 *out);
+    void (*quantize256)(const float *x, int64_t n, struct act256 *out);
+    void (*finish)(const struct epilogue *e, int64_t row0, int64_t rows, const float *y, const float *y2, float *out, const float *residual);
+    void (*norm)(const struct infer_op *op, int64_t width, const float *x, const float *weight, int64_t weight_step, const float *bias, float *out);
+    void (*element)(const struct infer_op *op, int64_t n, const float *a, const float *b, bool broadcast, float *out);
+    void (*rope)(const struct infer_op *op, const float *angles, float *x);
+    void (*angles)(const float *freqs, int64_t n, int32_t position, float magnitude, float *out);
+    void (*store_k)(const struct infer_cache_layer *l, uint8_t *page, int slot, const float *k);
+    void (*store_v)(const struct infer_cache_layer *l, uint8_t *page, int slot, const float *v);
+    void (*attention)(const struct attention_job *job);
+    void (*expert_sum)(int64_t n, int used, const float *y, int64_t y_stride, const float *weights, const float *residual, float *out);
+    void (*softmax)(float *x, int64_t n); // in place; routers
+    void (*act)(int32_t act, float p1, float p2, float *x, int64_t n); // in place; routers
+};
+
+// The reference product, for types that a variant has no kernel for.
+void infer_ref_product(const struct weight *w, int64_t mat, int64_t first_panel, int64_t count, const struct columns *x, float *y, int64_t y_stride, uint8_t *scratch);
+
+extern const struct cpu_variant infer_cpu_ref, infer_cpu_avx2, infer_cpu_avx512;
+
+// The best variant this CPU has, or the one of that name; NULL where the name is unknown or not supported.
+const struct cpu_variant *infer_cpu_variant(const char *name);
+
+// Floats of scratch that an attention job needs.
+int64_t infer_attention_scratch(const struct infer_cache_layer *l, int32_t query_rows);
+#define ATTENTION_TILE 16 // query rows (rows x heads) of one job at most, unless a group alone has more heads
+
+enum act_form infer_form_of(enum infer_dtype t);
+
+// Threads: one team a device. run calls work(arg, thread) on all and returns when all have returned.
+struct team;
+struct team *infer_team_open(int threads); // NULL: no memory, or the system refused a thread
+void infer_team_close(struct team *t);
+int infer_team_size(const struct team *t);
+void infer_team_run(struct team *t, void (*work)(void *arg, int thread), void *arg);
+void infer_team_barrier(struct team *t); // between threads inside of work
+
+#endif

@@ -1,0 +1,124 @@
+// cpu_device.h - the CPU device's state, shared by cpu.c (life), cpu_prepare.c (plan to steps) and cpu_run.c (steps).
+#ifndef INFER_CPU_DEVICE_H
+#define INFER_CPU_DEVICE_H
+
+#include "cpu.h"
+
+#define MAX_BUFFERS 1024
+#define MAX_RANGES 12
+#define PRODUCT_PANELS 4 // panels of one call at most
+
+enum step_kind { STEP_OP, STEP_QUANTIZE, STEP_GROUP };
+
+// Memory that a step reads or writes, to find where a barrier is needed. Space 0 is the activations, others below.
+enum space { SPACE_ACTIVATIONS, SPACE_CACHE, SPACE_GROUPS, SPACE_FORM /* + index of a form buffer */ };
+struct range {
+    int32_t space, base; // base: of the tensor; equal bases have equal row layouts
+    int64_t from, to;
+    bool write;
+};
+
+// A step is an op of the plan, or something the backend adds: quantizing a product's input, grouping tokens by expert.
+struct step {
+    enum step_kind kind;
+    int32_t op;        // index of the op it is, or serves
+    int32_t tensor;    // QUANTIZE: the input; GROUP: the ids
+    int32_t form_buffer; // QUANTIZE: destination; products: their input's, -1: the f32 activation itself
+    enum act_form form;
+    bool row_local;
+    enum infer_rows rows_kind;
+    int range_count;
+    struct range ranges[MAX_RANGES];
+};
+
+// Steps first..first+count need no barrier between them: row-local ones run one after the other on each row, others are
+// independent of each other.
+struct stage {
+    int32_t first, count;
+    bool row_local;
+    enum infer_rows rows_kind;
+};
+
+struct form_buffer {
+    uint8_t *data;
+    int64_t bytes, stride;
+    int32_t tensor; // while steps are made: what it holds, and since which step
+    int32_t version, written;
+};
+#define FORM_BUFFERS 4
+
+// Tokens by expert: what EXPERTS ops work through.
+struct groups {
+    int32_t *slots;   // [rows*used] output rows, by expert
+    int32_t *tokens;  // [rows*used] batch row of each slot
+    int32_t *starts;  // [experts+1] of the active ones
+    int32_t *experts; // [experts] ids of the active ones
+    int32_t active;
+};
+
+struct tiles { // rows of a batch cut where sequences change and at a number of rows
+    int32_t *first, *count;
+    int32_t total;
+};
+#define TILE_SIZES 5 // 1, 2, 4, 8, 16 rows
+
+struct device {
+    const struct cpu_variant *variant;
+    struct team *team;
+    int threads;
+    bool repack;
+    int64_t fail_allocation, allocations; // tests
+    char error[512], description[128];
+
+    struct { const uint8_t *data; int64_t bytes; } buffers[MAX_BUFFERS];
+    int32_t buffer_count;
+
+    struct infer_plan plan; // with copies of its arrays
+    struct weight *weights; // [tensor_count]; rows 0 where the tensor is not a product's weight
+    struct step *steps;
+    int32_t step_count, step_room;
+    struct stage *stages;
+    int32_t stage_count;
+    uint8_t *activations, *cache;
+    struct form_buffer forms[FORM_BUFFERS];
+    struct groups groups;
+    struct tiles tiles[TILE_SIZES];
+    uint32_t tiles_used; // bit per size
+    uint8_t **scratch;   // [threads]
+    int64_t scratch_bytes;
+    atomic_int *counters; // [step_count], spaced by COUNTER_STEP
+
+    const struct infer_batch *batch;
+    int32_t abandon;
+    struct infer_timing timing;
+    void *owned[16]; // allocations with the device's life, besides packed weights
+    int32_t owned_count;
+};
+#define COUNTER_STEP 16 // ints: a cache line each
+
+// 64-byte aligned, zeroed memory; NULL when there is none, or when a test says so.
+void *infer_device_alloc(struct device *d, int64_t bytes);
+void infer_device_free(void *p);
+
+int infer_tile_size(int32_t heads_of_a_group); // index into tiles: 2^index rows
+int infer_cpu_prepare(void *device, const struct infer_plan *plan);
+int infer_cpu_run(void *device, const struct infer_batch *batch, const float **logits);
+
+static inline const struct infer_tensor *tensor_at(const struct device *d, int32_t i) { return &d->plan.tensors[i]; }
+static inline float *activation(const struct device *d, int32_t i, int64_t row)
+{
+    const struct infer_tensor *t = tensor_at(d, i);
+    return (float *)(d->activations + t->offset + row * t->stride);
+}
+static inline const uint8_t *weight_bytes(const struct device *d, int32_t i)
+{
+    const struct infer_tensor *t = tensor_at(d, i);
+    return d->buffers[t->buffer].data + t->offset;
+}
+static inline const float *vector_or_null(const struct device *d, int32_t i) { return i < 0 ? NULL : (const float *)weight_bytes(d, i); }
+static inline int64_t act_bytes(enum act_form f, int64_t cols)
+{
+    return f == FORM_32 ? cols / 32 * (int64_t)sizeof(struct act32) : f == FORM_256 ? cols / 256 * (int64_t)sizeof(struct act256) : cols * 4;
+}
+
+#endif

@@ -1,0 +1,382 @@
+// cpu_prepare.c - from a plan to steps and stages: which inputs are quantized when, where barriers stand, which weights
+// are interleaved, how much scratch a thread needs.
+
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "cpu_device.h"
+
+static int fail(struct device *d, int status, const char *what)
+{
+    snprintf(d->error, sizeof d->error, "%s", what);
+    return status;
+}
+
+// Memory with the device's life.
+static void *own(struct device *d, int64_t bytes)
+{
+    if (d->owned_count == (int32_t)(sizeof d->owned / sizeof *d->owned))
+        return NULL;
+    void *p = infer_device_alloc(d, bytes);
+    if (p)
+        d->owned[d->owned_count++] = p;
+    return p;
+}
+
+static int copy_plan(struct device *d, const struct infer_plan *plan)
+{
+    struct infer_tensor *t = own(d, plan->tensor_count * (int64_t)sizeof *t);
+    struct infer_op *o = own(d, plan->op_count * (int64_t)sizeof *o);
+    struct infer_cache_layer *c = own(d, plan->cache_count * (int64_t)sizeof *c + 1);
+    d->weights = own(d, plan->tensor_count * (int64_t)sizeof *d->weights);
+    if (!t || !o || !c || !d->weights)
+        return fail(d, INFER_ERR_MEMORY, "no memory for the plan");
+    memcpy(t, plan->tensors, (size_t)plan->tensor_count * sizeof *t);
+    memcpy(o, plan->ops, (size_t)plan->op_count * sizeof *o);
+    if (plan->cache_count > 0)
+        memcpy(c, plan->cache, (size_t)plan->cache_count * sizeof *c);
+    d->plan = *plan;
+    d->plan.tensors = t;
+    d->plan.ops = o;
+    d->plan.cache = c;
+    d->activations = own(d, plan->activation_bytes);
+    d->cache = own(d, plan->cache_bytes + 1);
+    if (!d->activations || !d->cache) {
+        snprintf(d->error, sizeof d->error, "no memory for %lld MB of activations and %lld MB of cache", (long long)(plan->activation_bytes >> 20), (long long)(plan->cache_bytes >> 20));
+        return INFER_ERR_MEMORY;
+    }
+    return INFER_OK;
+}
+
+static int64_t rows_at_most(const struct device *d, uint32_t kind)
+{
+    switch (kind) {
+    case INFER_ROWS_WANTED: return d->plan.max_wanted;
+    case INFER_ROWS_EXPERTS: return (int64_t)d->plan.max_rows * (d->plan.experts_used > 0 ? d->plan.experts_used : 1);
+    default: return d->plan.max_rows;
+    }
+}
+
+static void add_range(struct step *s, int32_t space, int32_t base, int64_t from, int64_t to, bool write)
+{
+    s->ranges[s->range_count++] = (struct range){space, base, from, to, write};
+}
+
+static void add_tensor(const struct device *d, struct step *s, int32_t tensor, bool write)
+{
+    if (tensor < 0 || tensor_at(d, tensor)->buffer != INFER_BUFFER_ACTIVATIONS)
+        return;
+    const struct infer_tensor *base = tensor_at(d, tensor_at(d, tensor)->base);
+    add_range(s, SPACE_ACTIVATIONS, tensor_at(d, tensor)->base, base->offset, base->offset + rows_at_most(d, base->rows_kind) * base->stride, write);
+}
+
+static struct step *add_step(struct device *d, enum step_kind kind, int32_t op)
+{
+    if (d->step_count == d->step_room) {
+        int32_t room = d->step_room ? 2 * d->step_room : 256;
+        d->allocations++;
+        struct step *grown = d->fail_allocation == d->allocations ? NULL : realloc(d->steps, (size_t)room * sizeof *grown);
+        if (!grown)
+            return NULL;
+        d->steps = grown;
+        d->step_room = room;
+    }
+    struct step *s = &d->steps[d->step_count++];
+    memset(s, 0, sizeof *s);
+    s->kind = kind;
+    s->op = op;
+    s->form_buffer = -1;
+    return s;
+}
+
+// Registers a weight for products; the first use counts. Returns false where the type has no product.
+static bool use_weight(struct device *d, int32_t tensor)
+{
+    const struct infer_tensor *t = tensor_at(d, tensor);
+    struct weight *w = &d->weights[tensor];
+    if (w->rows > 0)
+        return true;
+    enum infer_family family = (enum infer_family)infer_type_traits(t->dtype)->family;
+    if (family == INFER_FAMILY_NONE)
+        return false;
+    w->dtype = (enum infer_dtype)t->dtype;
+    w->form = infer_form_of(w->dtype);
+    w->cols = t->cols;
+    w->rows = t->rows;
+    w->mats = t->mats;
+    w->raw = weight_bytes(d, tensor);
+    w->stride = t->stride;
+    w->mat_stride = t->mat_stride;
+    w->panels = (t->rows + PANEL_ROWS - 1) / PANEL_ROWS;
+    if (d->repack)
+        w->panel_bytes = d->variant->panel_bytes(w->dtype, w->cols);
+    return true;
+}
+
+// The form buffer that holds tensor's rows in a form: an earlier step's where it is still valid, else a new step's.
+static int quantized_input(struct device *d, int32_t op, int32_t tensor, enum act_form form, const int32_t *versions)
+{
+    if (form == FORM_F32)
+        return -1;
+    int at = form == FORM_32 ? 0 : 2; // two buffers a form, so that a new input need not wait for the last one's readers
+    for (int i = at; i < at + 2; i++)
+        if (d->forms[i].tensor == tensor && d->forms[i].version == versions[tensor_at(d, tensor)->base])
+            return i;
+    if (d->forms[at + 1].written < d->forms[at].written)
+        at++;
+    struct step *s = add_step(d, STEP_QUANTIZE, op);
+    if (!s)
+        return -2;
+    const struct infer_tensor *t = tensor_at(d, tensor);
+    struct form_buffer *f = &d->forms[at];
+    f->tensor = tensor;
+    f->version = versions[t->base];
+    f->written = d->step_count;
+    int64_t stride = (act_bytes(form, t->cols) + 63) / 64 * 64, bytes = stride * rows_at_most(d, t->rows_kind);
+    f->bytes = bytes > f->bytes ? bytes : f->bytes;
+    s->tensor = tensor;
+    s->form = form;
+    s->form_buffer = at;
+    s->row_local = true;
+    s->rows_kind = (enum infer_rows)t->rows_kind;
+    add_tensor(d, s, tensor, false);
+    add_range(s, SPACE_FORM + at, tensor, 0, 1, true);
+    return at;
+}
+
+static bool is_product(uint32_t kind) { return kind == INFER_OP_MATMUL || kind == INFER_OP_EXPERTS || kind == INFER_OP_HEADS; }
+
+static int weight_inputs(const struct infer_op *op, int32_t out[2])
+{
+    out[0] = op->in[1];
+    out[1] = op->kind == INFER_OP_HEADS ? -1 : op->in[4];
+    return out[1] >= 0 ? 2 : 1;
+}
+
+// Tokens are grouped by expert once for each choice.
+static int group_step(struct device *d, int32_t op, int32_t ids, int32_t *grouped)
+{
+    if (*grouped == ids)
+        return INFER_OK;
+    struct step *s = add_step(d, STEP_GROUP, op);
+    if (!s)
+        return INFER_ERR_MEMORY;
+    *grouped = ids;
+    s->tensor = ids;
+    add_tensor(d, s, ids, false);
+    add_range(s, SPACE_GROUPS, 0, 0, 1, true);
+    return INFER_OK;
+}
+
+static int op_step(struct device *d, int32_t i, int32_t *versions, int32_t *grouped)
+{
+    const struct infer_op *op = &d->plan.ops[i];
+    int form_buffer = -1;
+    if (is_product(op->kind)) {
+        int32_t w[2];
+        int count = weight_inputs(op, w);
+        for (int j = 0; j < count; j++)
+            if (!use_weight(d, w[j])) {
+                snprintf(d->error, sizeof d->error, "op %d: no product for data type %u", i, tensor_at(d, w[j])->dtype);
+                return INFER_ERR_UNSUPPORTED;
+            }
+        if (count == 2 && d->weights[w[0]].form != d->weights[w[1]].form)
+            return fail(d, INFER_ERR_UNSUPPORTED, "gate and up matrices of different type families in one op");
+        if (op->kind == INFER_OP_EXPERTS && group_step(d, i, op->in[3], grouped) != INFER_OK)
+            return fail(d, INFER_ERR_MEMORY, "no memory for steps");
+        if (op->kind != INFER_OP_HEADS)
+            form_buffer = quantized_input(d, i, op->in[0], d->weights[w[0]].form, versions);
+        if (form_buffer == -2)
+            return fail(d, INFER_ERR_MEMORY, "no memory for steps");
+    }
+    struct step *s = add_step(d, STEP_OP, i);
+    if (!s)
+        return fail(d, INFER_ERR_MEMORY, "no memory for steps");
+    s->form_buffer = form_buffer;
+    s->row_local = !is_product(op->kind) && op->kind != INFER_OP_ATTENTION;
+    s->rows_kind = op->out >= 0 ? (enum infer_rows)tensor_at(d, op->out)->rows_kind : INFER_ROWS_BATCH;
+    for (int j = 0; j < INFER_OP_INPUTS; j++)
+        add_tensor(d, s, op->in[j], false);
+    if (form_buffer >= 0)
+        add_range(s, SPACE_FORM + form_buffer, op->in[0], 0, 1, false);
+    add_tensor(d, s, op->out, true);
+    add_tensor(d, s, op->out2, true);
+    if (op->kind == INFER_OP_STORE || op->kind == INFER_OP_ATTENTION)
+        add_range(s, SPACE_CACHE, op->n[0], op->n[0], op->n[0] + 1, op->kind == INFER_OP_STORE);
+    if (op->kind == INFER_OP_EXPERTS)
+        add_range(s, SPACE_GROUPS, 0, 0, 1, false);
+    for (int j = 0; j < 2; j++) {
+        int32_t out = j ? op->out2 : op->out;
+        if (out >= 0)
+            versions[tensor_at(d, out)->base] = i + 1;
+    }
+    return INFER_OK;
+}
+
+// Whether b must wait for a. Row-local steps of equal rows may touch the same tensor: each row is one thread's.
+static bool conflicts(const struct step *a, const struct step *b)
+{
+    bool same_rows = a->row_local && b->row_local && a->rows_kind == b->rows_kind;
+    for (int i = 0; i < a->range_count; i++)
+        for (int j = 0; j < b->range_count; j++) {
+            const struct range *x = &a->ranges[i], *y = &b->ranges[j];
+            if (x->space != y->space || x->to <= y->from || y->to <= x->from || (!x->write && !y->write))
+                continue;
+            if (!same_rows || x->base != y->base || x->space == SPACE_CACHE)
+                return true;
+        }
+    return false;
+}
+
+static int make_stages(struct device *d)
+{
+    d->stages = own(d, (d->step_count + 1) * (int64_t)sizeof *d->stages);
+    d->counters = own(d, (int64_t)d->step_count * COUNTER_STEP * (int64_t)sizeof *d->counters);
+    if (!d->stages || !d->counters)
+        return fail(d, INFER_ERR_MEMORY, "no memory for stages");
+    for (int32_t i = 0; i < d->step_count; i++) {
+        const struct step *s = &d->steps[i];
+        struct stage *last = d->stage_count > 0 ? &d->stages[d->stage_count - 1] : NULL;
+        bool joins = last && last->row_local == s->row_local && (!s->row_local || last->rows_kind == s->rows_kind) && s->kind != STEP_GROUP &&
+                     d->steps[last->first].kind != STEP_GROUP;
+        for (int32_t j = last ? last->first : i; joins && j < i; j++)
+            joins = !conflicts(&d->steps[j], s);
+        if (joins)
+            last->count++;
+        else
+            d->stages[d->stage_count++] = (struct stage){i, 1, s->row_local, s->rows_kind};
+    }
+    return INFER_OK;
+}
+
+static int allocate_working_memory(struct device *d)
+{
+    int64_t product = 0, attention = 0, heads = 0, used = d->plan.experts_used, experts = 0;
+    for (int32_t i = 0; i < d->plan.op_count; i++) {
+        const struct infer_op *op = &d->plan.ops[i];
+        if (is_product(op->kind)) {
+            int64_t bytes = d->variant->product_scratch(tensor_at(d, op->in[1])->cols);
+            product = bytes > product ? bytes : product;
+            if (op->kind == INFER_OP_HEADS) {
+                bytes = (act_bytes(FORM_F32, tensor_at(d, op->in[1])->cols) + 64) * 2 * MAX_PRODUCT_COLUMNS;
+                heads = bytes > heads ? bytes : heads;
+            }
+            if (op->kind == INFER_OP_EXPERTS && tensor_at(d, op->in[1])->mats > experts)
+                experts = tensor_at(d, op->in[1])->mats;
+        } else if (op->kind == INFER_OP_ATTENTION) {
+            const struct infer_cache_layer *l = &d->plan.cache[op->n[0]];
+            int32_t group = op->n[1] / l->heads;
+            int64_t bytes = 4 * infer_attention_scratch(l, group > ATTENTION_TILE ? group : ATTENTION_TILE);
+            attention = bytes > attention ? bytes : attention;
+            d->tiles_used |= 1u << infer_tile_size(group);
+        }
+    }
+    int64_t tile = 2 * (int64_t)MAX_PRODUCT_COLUMNS * PRODUCT_PANELS * PANEL_ROWS * 4; // y and y2
+    product = (product + 63) / 64 * 64;
+    d->scratch_bytes = tile + product + heads + 4096;
+    if (attention > d->scratch_bytes)
+        d->scratch_bytes = attention;
+    d->scratch = own(d, d->threads * (int64_t)sizeof *d->scratch);
+    if (!d->scratch)
+        return fail(d, INFER_ERR_MEMORY, "no memory for scratch");
+    for (int i = 0; i < d->threads; i++)
+        if (!(d->scratch[i] = infer_device_alloc(d, d->scratch_bytes)))
+            return fail(d, INFER_ERR_MEMORY, "no memory for scratch");
+    for (int i = 0; i < FORM_BUFFERS; i++)
+        if (d->forms[i].bytes > 0 && !(d->forms[i].data = infer_device_alloc(d, d->forms[i].bytes)))
+            return fail(d, INFER_ERR_MEMORY, "no memory for quantized activations");
+    for (int i = 0; i < TILE_SIZES; i++) {
+        d->tiles[i].first = infer_device_alloc(d, 2 * (int64_t)d->plan.max_rows * 4);
+        if (!d->tiles[i].first)
+            return fail(d, INFER_ERR_MEMORY, "no memory for row tiles");
+        d->tiles[i].count = d->tiles[i].first + d->plan.max_rows;
+    }
+    if (experts > 0) {
+        int64_t slots = d->plan.max_rows * used;
+        d->groups.slots = infer_device_alloc(d, (2 * slots + 2 * experts + 1) * 4);
+        if (!d->groups.slots)
+            return fail(d, INFER_ERR_MEMORY, "no memory for expert groups");
+        d->groups.tokens = d->groups.slots + slots;
+        d->groups.starts = d->groups.tokens + slots;
+        d->groups.experts = d->groups.starts + experts + 1;
+    }
+    return INFER_OK;
+}
+
+struct packing {
+    struct device *d;
+    atomic_long *next;
+    int64_t total;
+};
+
+// Panels of all weights are one list; threads take some at a time.
+static void pack_panels(void *arg, int thread)
+{
+    (void)thread;
+    struct packing *p = arg;
+    struct device *d = p->d;
+    for (;;) {
+        int64_t from = atomic_fetch_add(p->next, 16), to = from + 16;
+        if (from >= p->total)
+            return;
+        int64_t at = 0;
+        for (int32_t i = 0; i < d->plan.tensor_count && at < to; i++) {
+            struct weight *w = &d->weights[i];
+            int64_t count = w->packed ? w->panels * w->mats : 0;
+            for (int64_t j = from > at ? from - at : 0; j < count && at + j < to; j++) {
+                int64_t mat = j / w->panels, first = j % w->panels * PANEL_ROWS, rows = w->rows - first;
+                d->variant->pack(w->dtype, w->raw + mat * w->mat_stride + first * w->stride, w->stride, rows < PANEL_ROWS ? (int)rows : PANEL_ROWS, w->cols,
+                                 w->packed + j * w->panel_bytes);
+            }
+            at += count;
+        }
+    }
+}
+
+// Interleaves every weight that has a packed form.
+static int pack_weights(struct device *d)
+{
+    atomic_long next = 0;
+    struct packing p = {d, &next, 0};
+    for (int32_t i = 0; i < d->plan.tensor_count; i++) {
+        struct weight *w = &d->weights[i];
+        if (w->rows == 0 || w->panel_bytes == 0)
+            continue;
+        w->packed = infer_device_alloc(d, w->panels * w->mats * w->panel_bytes);
+        if (!w->packed) {
+            snprintf(d->error, sizeof d->error, "no memory to interleave a weight of %lld MB; repacking can be turned off", (long long)(w->panels * w->mats * w->panel_bytes >> 20));
+            return INFER_ERR_MEMORY;
+        }
+        p.total += w->panels * w->mats;
+    }
+    infer_team_run(d->team, pack_panels, &p);
+    return INFER_OK;
+}
+
+int infer_cpu_prepare(void *device, const struct infer_plan *plan)
+{
+    struct device *d = device;
+    if (d->plan.tensors)
+        return fail(d, INFER_ERR_INVALID, "a device prepares one plan");
+    int status = copy_plan(d, plan);
+    if (status != INFER_OK)
+        return status;
+    int32_t *versions = own(d, plan->tensor_count * 4), grouped = -1;
+    if (!versions)
+        return fail(d, INFER_ERR_MEMORY, "no memory for the plan");
+    for (int i = 0; i < FORM_BUFFERS; i++)
+        d->forms[i].tensor = -1;
+    for (int32_t i = 0; i < plan->op_count; i++) {
+        if (plan->ops[i].kind < INFER_OP_EMBED || plan->ops[i].kind > INFER_OP_GATHER) {
+            snprintf(d->error, sizeof d->error, "op %d: kind %u is unknown", i, plan->ops[i].kind);
+            return INFER_ERR_UNSUPPORTED;
+        }
+        if (plan->ops[i].kind == INFER_OP_ROUTE)
+            grouped = -1;
+        if ((status = op_step(d, i, versions, &grouped)) != INFER_OK)
+            return status;
+    }
+    if ((status = make_stages(d)) != INFER_OK || (status = allocate_working_memory(d)) != INFER_OK)
+        return status;
+    return pack_weights(d);
+}

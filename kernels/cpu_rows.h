@@ -1,0 +1,318 @@
+// cpu_rows.h - the row-local ops, and everything around products, over vectors of 16 lanes. Each variant file includes a
+// simd_*.h, then this; the functions are static, and CPU_ROWS fills the variant's slots with them.
+
+#include "cpu_math.h"
+
+static void rows_quantize32(const float *x, int64_t n, struct act32 *out)
+{
+    for (int64_t b = 0; b < n / 32; b++, x += 32, out++) {
+        v16 lo = v_load(x), hi = v_load(x + 16);
+        float highest = v_highest(v_max(v_abs(lo), v_abs(hi)));
+        out->d = highest / 127.0f;
+        v16 inverse = v_set1(highest > 0 ? 127.0f / highest : 0.0f);
+        float rounded[32];
+        v_store(rounded, v_round(v_mul(lo, inverse)));
+        v_store(rounded + 16, v_round(v_mul(hi, inverse)));
+        int32_t sum = 0;
+        for (int i = 0; i < 32; i++) {
+            out->q[i] = (int8_t)(int32_t)rounded[i];
+            sum += out->q[i];
+        }
+        out->sum = sum;
+        out->ds = out->d * (float)sum;
+    }
+}
+
+static void rows_quantize256(const float *x, int64_t n, struct act256 *out)
+{
+    for (int64_t b = 0; b < n / 256; b++, x += 256, out++) {
+        v16 most = v_set1(0);
+        for (int i = 0; i < 256; i += 16)
+            most = v_max(v_abs(v_load(x + i)), most);
+        float highest = v_highest(most);
+        out->d = highest / 127.0f;
+        v16 inverse = v_set1(highest > 0 ? 127.0f / highest : 0.0f);
+        for (int g = 0; g < 16; g++) {
+            float rounded[16];
+            v_store(rounded, v_round(v_mul(v_load(x + 16 * g), inverse)));
+            int32_t sum = 0;
+            for (int i = 0; i < 16; i++) {
+                int8_t q = (int8_t)(int32_t)rounded[i];
+                out->q[16 * g + i] = q;
+                sum += q;
+            }
+            out->sum[g] = (int16_t)sum;
+        }
+    }
+}
+
+static void rows_finish(const struct epilogue *e, int64_t row0, int64_t rows, const float *y, const float *y2, float *out, const float *residual)
+{
+    for (int64_t i = 0; i < rows; i += 16) {
+        int n = rows - i < 16 ? (int)(rows - i) : 16;
+        v16 v = v_load_n(y + i, n);
+        if (e->bias)
+            v = v_add(v, v_load_n(e->bias + row0 + i, n));
+        if (e->scale != 1.0f)
+            v = v_mul(v, v_set1(e->scale));
+        if (e->gated) {
+            v16 u = v_load_n(y2 + i, n);
+            if (e->bias2)
+                u = v_add(u, v_load_n(e->bias2 + row0 + i, n));
+            v = v_gate(e->act, v, u, e->p1, e->p2);
+        } else {
+            v = v_act(e->act, v, e->p1, e->p2);
+        }
+        if (residual)
+            v = v_add(v, v_load_n(residual + row0 + i, n));
+        v_store_n(out + row0 + i, v, n);
+    }
+}
+
+static v16 sum_squares(const float *x, int64_t n, v16 mean)
+{
+    v16 sum = v_set1(0);
+    int64_t i = 0;
+    for (; i + 16 <= n; i += 16) {
+        v16 d = v_sub(v_load(x + i), mean);
+        sum = v_fma(d, d, sum);
+    }
+    if (i < n) { // lanes past the end must add nothing, so the mean is loaded with zeros there too
+        float m[16];
+        v_store(m, mean);
+        v16 d = v_sub(v_load_n(x + i, (int)(n - i)), v_load_n(m, (int)(n - i)));
+        sum = v_fma(d, d, sum);
+    }
+    return sum;
+}
+
+static void rows_norm(const struct infer_op *op, int64_t width, const float *x, const float *weight, int64_t weight_step, const float *bias, float *out)
+{
+    for (int g = 0; g < op->n[1]; g++, x += width, out += width) {
+        v16 mean = v_set1(0);
+        if (op->n[0] == INFER_NORM_LAYER) {
+            v16 sum = v_set1(0);
+            for (int64_t i = 0; i < width; i += 16)
+                sum = v_add(sum, v_load_n(x + i, width - i < 16 ? (int)(width - i) : 16));
+            mean = v_set1(v_sum(sum) / (float)width);
+        }
+        float squares = v_sum(sum_squares(x, width, mean));
+        float length = sqrtf(squares);
+        float r = op->n[0] == INFER_NORM_L2 ? 1.0f / (length > op->f[0] ? length : op->f[0]) : 1.0f / sqrtf(squares / (float)width + op->f[0]);
+        v16 factor = v_set1(r);
+        const float *w = weight ? weight + g * weight_step : NULL;
+        const float *b = bias ? bias + g * weight_step : NULL;
+        for (int64_t i = 0; i < width; i += 16) {
+            int n = width - i < 16 ? (int)(width - i) : 16;
+            v16 v = v_mul(v_sub(v_load_n(x + i, n), mean), factor);
+            if (w)
+                v = v_mul(v, v_load_n(w + i, n));
+            if (b)
+                v = v_add(v, v_load_n(b + i, n));
+            v_store_n(out + i, v, n);
+        }
+    }
+}
+
+static void rows_element(const struct infer_op *op, int64_t n, const float *a, const float *b, bool broadcast, float *out)
+{
+    v16 f0 = v_set1(op->f[0]), f1 = v_set1(op->f[1]);
+    v16 y = broadcast ? v_set1(b[0]) : v_set1(0);
+    for (int64_t i = 0; i < n; i += 16) {
+        int count = n - i < 16 ? (int)(n - i) : 16;
+        v16 x = v_load_n(a + i, count);
+        if (b && !broadcast)
+            y = v_load_n(b + i, count);
+        switch (op->n[0]) {
+        case INFER_EL_ADD: x = v_add(v_mul(x, f0), v_mul(y, f1)); break;
+        case INFER_EL_MUL: x = v_mul(v_mul(x, y), f0); break;
+        case INFER_EL_ACT: x = v_act(op->n[1], v_mul(x, f0), op->f[1], op->f[2]); break;
+        case INFER_EL_ACT_MUL: x = v_gate(op->n[1], v_mul(x, f0), y, op->f[1], op->f[2]); break;
+        case INFER_EL_CLAMP: x = v_min(f1, v_max(f0, x)); break;
+        case INFER_EL_MUL_ACT: x = v_mul(x, v_act(op->n[1], y, op->f[1], op->f[2])); break;
+        }
+        v_store_n(out + i, x, count);
+    }
+}
+
+static void rows_angles(const float *freqs, int64_t n, int32_t position, float magnitude, float *out)
+{
+    for (int64_t i = 0; i < n; i++) {
+        double s, c;
+        sin_cos((double)position * (double)freqs[i], &s, &c);
+        out[2 * i] = (float)c * magnitude;
+        out[2 * i + 1] = (float)s * magnitude;
+    }
+}
+
+static void rows_rope(const struct infer_op *op, const float *angles, float *x)
+{
+    int pairs = op->n[2] / 2;
+    int step = op->n[3] == INFER_ROPE_PAIRS ? 2 : 1, apart = op->n[3] == INFER_ROPE_PAIRS ? 1 : pairs;
+    for (int h = 0; h < op->n[0]; h++) {
+        float *head = x + (int64_t)h * op->n[1] + op->n[4];
+        for (int i = 0; i < pairs; i++) {
+            float c = angles[2 * i], s = angles[2 * i + 1];
+            float a = head[i * step], b = head[i * step + apart];
+            head[i * step] = a * c - b * s;
+            head[i * step + apart] = a * s + b * c;
+        }
+    }
+}
+
+static void rows_store_k(const struct infer_cache_layer *l, uint8_t *page, int slot, const float *k)
+{
+    int64_t n = (int64_t)l->heads * l->k_dim;
+    if (l->dtype == INFER_DTYPE_F32) {
+        float *out = (float *)page + slot;
+        for (int64_t i = 0; i < n; i++)
+            out[i * INFER_PAGE_TOKENS] = k[i];
+        return;
+    }
+    uint16_t *out = (uint16_t *)page + slot;
+    for (int64_t i = 0; i < n; i += 16) {
+        int count = n - i < 16 ? (int)(n - i) : 16;
+        uint16_t half[16];
+        v_store_f16(half, v_load_n(k + i, count));
+        for (int j = 0; j < count; j++)
+            out[(i + j) * INFER_PAGE_TOKENS] = half[j];
+    }
+}
+
+static void rows_store_v(const struct infer_cache_layer *l, uint8_t *page, int slot, const float *v)
+{
+    int64_t first = (int64_t)l->heads * l->k_dim * INFER_PAGE_TOKENS;
+    for (int h = 0; h < l->heads; h++, v += l->v_dim) {
+        int64_t at = first + ((int64_t)h * INFER_PAGE_TOKENS + slot) * l->v_dim;
+        if (l->dtype == INFER_DTYPE_F32) {
+            memcpy((float *)page + at, v, (size_t)l->v_dim * 4);
+            continue;
+        }
+        for (int i = 0; i < l->v_dim; i += 16) {
+            int count = l->v_dim - i < 16 ? l->v_dim - i : 16;
+            uint16_t half[16];
+            v_store_f16(half, v_load_n(v + i, count));
+            memcpy((uint16_t *)page + at + i, half, (size_t)count * 2);
+        }
+    }
+}
+
+static void rows_expert_sum(int64_t n, int used, const float *y, int64_t y_stride, const float *weights, const float *residual, float *out)
+{
+    for (int64_t i = 0; i < n; i += 16) {
+        int count = n - i < 16 ? (int)(n - i) : 16;
+        v16 sum = v_set1(0);
+        for (int k = 0; k < used; k++)
+            sum = v_fma(v_load_n(y + k * y_stride + i, count), v_set1(weights[k]), sum);
+        if (residual)
+            sum = v_add(sum, v_load_n(residual + i, count));
+        v_store_n(out + i, sum, count);
+    }
+}
+
+static void rows_softmax(float *x, int64_t n)
+{
+    float highest = x[0];
+    for (int64_t i = 1; i < n; i++)
+        highest = x[i] > highest ? x[i] : highest;
+    v16 sum = v_set1(0);
+    for (int64_t i = 0; i < n; i += 16) {
+        int count = n - i < 16 ? (int)(n - i) : 16;
+        v16 e = v_exp(v_sub(v_load_n(x + i, count), v_set1(highest)));
+        v_store_n(x + i, e, count);
+        sum = v_add(sum, v_load_n(x + i, count));
+    }
+    v16 total = v_set1(v_sum(sum));
+    for (int64_t i = 0; i < n; i += 16) {
+        int count = n - i < 16 ? (int)(n - i) : 16;
+        v_store_n(x + i, v_div(v_load_n(x + i, count), total), count);
+    }
+}
+
+static void rows_act(int32_t act, float p1, float p2, float *x, int64_t n)
+{
+    for (int64_t i = 0; i < n; i += 16) {
+        int count = n - i < 16 ? (int)(n - i) : 16;
+        v_store_n(x + i, v_act(act, v_load_n(x + i, count), p1, p2), count);
+    }
+}
+
+// One weight row against one column: 16 lanes along k, then the tree.
+static inline v16 load_weights(enum infer_dtype t, const uint8_t *row, int64_t i)
+{
+    if (t == INFER_DTYPE_F16)
+        return v_load_f16((const uint16_t *)row + i);
+    if (t == INFER_DTYPE_BF16)
+        return v_load_bf16((const uint16_t *)row + i);
+    return v_load((const float *)row + i);
+}
+
+static inline v16 load_weights_n(enum infer_dtype t, const uint8_t *row, int64_t i, int n)
+{
+    uint16_t half[16] = {0};
+    if (t == INFER_DTYPE_F32)
+        return v_load_n((const float *)row + i, n);
+    memcpy(half, (const uint16_t *)row + i, (size_t)n * 2);
+    return t == INFER_DTYPE_F16 ? v_load_f16(half) : v_load_bf16(half);
+}
+
+// R rows x C columns of a float product, sums in registers.
+#define FLOAT_TILE(NAME, R, C)                                                                                                   \
+    static void NAME(enum infer_dtype t, const uint8_t *w, int64_t stride, int64_t cols, const float *const *x, float *y, int64_t y_stride) \
+    {                                                                                                                            \
+        v16 sum[R][C];                                                                                                           \
+        for (int r = 0; r < R; r++)                                                                                              \
+            for (int c = 0; c < C; c++)                                                                                          \
+                sum[r][c] = v_set1(0);                                                                                           \
+        int64_t i = 0;                                                                                                           \
+        for (; i + 16 <= cols; i += 16)                                                                                          \
+            for (int r = 0; r < R; r++) {                                                                                        \
+                v16 a = load_weights(t, w + r * stride, i);                                                                      \
+                for (int c = 0; c < C; c++)                                                                                      \
+                    sum[r][c] = v_fma(a, v_load(x[c] + i), sum[r][c]);                                                           \
+            }                                                                                                                    \
+        if (i < cols)                                                                                                            \
+            for (int r = 0; r < R; r++) {                                                                                        \
+                v16 a = load_weights_n(t, w + r * stride, i, (int)(cols - i));                                                   \
+                for (int c = 0; c < C; c++)                                                                                      \
+                    sum[r][c] = v_fma(a, v_load_n(x[c] + i, (int)(cols - i)), sum[r][c]);                                        \
+            }                                                                                                                    \
+        for (int r = 0; r < R; r++)                                                                                              \
+            for (int c = 0; c < C; c++)                                                                                          \
+                y[c * y_stride + r] = v_sum(sum[r][c]);                                                                          \
+    }
+FLOAT_TILE(float_tile_1x1, 1, 1)
+FLOAT_TILE(float_tile_4x1, 4, 1)
+FLOAT_TILE(float_tile_4x4, 4, 4)
+
+static void rows_float_product(const struct weight *w, int64_t mat, int64_t first_row, int64_t rows, const struct columns *x, float *y, int64_t y_stride)
+{
+    const uint8_t *matrix = w->raw + mat * w->mat_stride;
+    for (int64_t c = 0; c < x->count;) {
+        int wide = x->count - c >= 4 ? 4 : 1;
+        const float *in[4];
+        for (int j = 0; j < wide; j++)
+            in[j] = column(x, c + j);
+        for (int64_t r = 0; r < rows;) {
+            const uint8_t *row = matrix + (first_row + r) * w->stride;
+            float *out = y + c * y_stride + r;
+            if (rows - r < 4) {
+                for (int j = 0; j < wide; j++)
+                    float_tile_1x1(w->dtype, row, w->stride, w->cols, in + j, out + j * y_stride, y_stride);
+                r++;
+                continue;
+            }
+            if (wide == 4)
+                float_tile_4x4(w->dtype, row, w->stride, w->cols, in, out, y_stride);
+            else
+                float_tile_4x1(w->dtype, row, w->stride, w->cols, in, out, y_stride);
+            r += 4;
+        }
+        c += wide;
+    }
+}
+
+#define CPU_ROWS                                                                                                                  \
+    .quantize32 = rows_quantize32, .quantize256 = rows_quantize256, .finish = rows_finish, .norm = rows_norm,                     \
+    .element = rows_element, .rope = rows_rope, .angles = rows_angles, .store_k = rows_store_k, .store_v = rows_store_v,          \
+    .expert_sum = rows_expert_sum, .softmax = rows_softmax, .act = rows_act, .attention = rows_attention

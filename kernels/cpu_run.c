@@ -1,0 +1,487 @@
+// cpu_run.c - executes a prepared plan on a batch: every thread walks the stages, takes chunks of each step from its
+// counter, and meets the others at the end of the stage. Nothing is allocated here.
+
+#include <math.h>
+#include <stdio.h>
+#include <time.h>
+
+#include "cpu_device.h"
+
+static int64_t rows_now(const struct device *d, uint32_t kind)
+{
+    switch (kind) {
+    case INFER_ROWS_WANTED: return d->batch->wanted_count;
+    case INFER_ROWS_EXPERTS: return (int64_t)d->batch->rows * d->plan.experts_used;
+    default: return d->batch->rows;
+    }
+}
+
+static int32_t take(struct device *d, int32_t step) { return atomic_fetch_add_explicit(&d->counters[step * COUNTER_STEP], 1, memory_order_relaxed); }
+
+static int64_t smaller(int64_t a, int64_t b) { return a < b ? a : b; }
+static int64_t larger(int64_t a, int64_t b) { return a > b ? a : b; }
+
+// ---- row-local steps ----
+
+static void embed(struct device *d, const struct infer_op *op, int64_t row)
+{
+    const struct infer_tensor *t = tensor_at(d, op->in[0]);
+    int32_t index = op->n[0] ? d->batch->positions[row] : d->batch->ids[row];
+    float *out = activation(d, op->out, row);
+    infer_dequantize(t->dtype, weight_bytes(d, op->in[0]) + index * t->stride, t->cols, out);
+    if (op->f[0] != 1.0f)
+        for (int64_t i = 0; i < t->cols; i++)
+            out[i] *= op->f[0];
+}
+
+static void norm(struct device *d, const struct infer_op *op, int64_t row)
+{
+    int64_t width = tensor_at(d, op->out)->cols / op->n[1];
+    bool each = op->in[1] >= 0 && tensor_at(d, op->in[1])->cols * tensor_at(d, op->in[1])->rows != width;
+    d->variant->norm(op, width, activation(d, op->in[0], row), vector_or_null(d, op->in[1]), each ? width : 0, vector_or_null(d, op->in[2]), activation(d, op->out, row));
+}
+
+static void store(struct device *d, const struct infer_op *op, int64_t row)
+{
+    const struct infer_batch *b = d->batch;
+    const struct infer_cache_layer *l = &d->plan.cache[op->n[0]];
+    int32_t position = b->positions[row];
+    const int32_t *table = b->pages + ((int64_t)l->kind * b->sequence_count + b->sequences[row]) * b->table_pages;
+    uint8_t *page = d->cache + l->offset + (int64_t)table[position / INFER_PAGE_TOKENS] * l->page_bytes;
+    d->variant->store_k(l, page, position % INFER_PAGE_TOKENS, activation(d, op->in[0], row));
+    if (l->v_dim > 0)
+        d->variant->store_v(l, page, position % INFER_PAGE_TOKENS, activation(d, op->in[1], row));
+}
+
+#define MAX_EXPERTS 1024
+#define WORST (-INFINITY)
+
+// Keeps only the groups with the highest sums of their two best choices; others' choices become the worst.
+static void limit_groups(float *choice, int64_t experts, int groups, int used)
+{
+    int64_t size = experts / groups;
+    float score[MAX_EXPERTS];
+    for (int g = 0; g < groups; g++) {
+        float best = WORST, second = WORST;
+        for (int64_t i = g * size; i < (g + 1) * size; i++)
+            if (choice[i] > best) {
+                second = best;
+                best = choice[i];
+            } else if (choice[i] > second) {
+                second = choice[i];
+            }
+        score[g] = size > 1 ? best + second : best;
+    }
+    for (int g = 0; g < groups; g++) {
+        int better = 0;
+        for (int o = 0; o < groups; o++)
+            better += score[o] > score[g] || (score[o] == score[g] && o < g);
+        if (better >= used)
+            for (int64_t i = g * size; i < (g + 1) * size; i++)
+                choice[i] = WORST;
+    }
+}
+
+static void route(struct device *d, const struct infer_op *op, int64_t row)
+{
+    int64_t experts = tensor_at(d, op->in[0])->cols;
+    int used = op->n[1];
+    const float *logits = activation(d, op->in[0], row), *bias = vector_or_null(d, op->in[1]);
+    float gates[MAX_EXPERTS], choice[MAX_EXPERTS];
+    memcpy(gates, logits, (size_t)experts * 4);
+    if (op->n[0] == INFER_GATE_SOFTMAX)
+        d->variant->softmax(gates, experts);
+    else if (op->n[0] == INFER_GATE_SIGMOID)
+        d->variant->act(INFER_ACT_SIGMOID, 0, 0, gates, experts);
+    for (int64_t i = 0; i < experts; i++)
+        choice[i] = bias ? gates[i] + bias[i] : gates[i];
+    if (op->n[2] > 1 && op->n[3] < op->n[2])
+        limit_groups(choice, experts, op->n[2], op->n[3]);
+    int32_t *ids = (int32_t *)activation(d, op->out, row);
+    float *weights = activation(d, op->out2, row);
+    bool taken[MAX_EXPERTS] = {false};
+    for (int k = 0; k < used; k++) {
+        int64_t best = -1;
+        for (int64_t i = 0; i < experts; i++)
+            if (!taken[i] && (best < 0 || choice[i] > choice[best]))
+                best = i;
+        taken[best] = true;
+        ids[k] = (int32_t)best;
+        weights[k] = gates[best];
+    }
+    if (op->n[0] == INFER_GATE_SOFTMAX_CHOSEN)
+        d->variant->softmax(weights, used);
+    if (op->n[4]) {
+        float sum = 0;
+        for (int k = 0; k < used; k++)
+            sum += weights[k];
+        sum = sum > 6.103515625e-5f ? sum : 6.103515625e-5f; // the smallest normal f16, as the models were trained with
+        for (int k = 0; k < used; k++)
+            weights[k] /= sum;
+    }
+    for (int k = 0; k < used; k++)
+        weights[k] *= op->f[0];
+}
+
+static void copy_heads(struct device *d, const struct infer_op *op, int64_t row)
+{
+    const float *in = activation(d, op->in[0], row);
+    float *out = activation(d, op->out, row);
+    for (int h = 0; h < op->n[0]; h++)
+        memcpy(out + (int64_t)h * op->n[3], in + (int64_t)h * op->n[2], (size_t)op->n[1] * 4);
+}
+
+static void quantize(struct device *d, const struct step *s, int64_t row)
+{
+    const float *x = activation(d, s->tensor, row);
+    void *out = d->forms[s->form_buffer].data + row * ((act_bytes(s->form, tensor_at(d, s->tensor)->cols) + 63) / 64 * 64);
+    if (s->form == FORM_32)
+        d->variant->quantize32(x, tensor_at(d, s->tensor)->cols, out);
+    else
+        d->variant->quantize256(x, tensor_at(d, s->tensor)->cols, out);
+}
+
+static void run_row(struct device *d, const struct step *s, int64_t row)
+{
+    if (s->kind == STEP_QUANTIZE) {
+        quantize(d, s, row);
+        return;
+    }
+    const struct infer_op *op = &d->plan.ops[s->op];
+    switch (op->kind) {
+    case INFER_OP_EMBED: embed(d, op, row); break;
+    case INFER_OP_NORM: norm(d, op, row); break;
+    case INFER_OP_ANGLES: d->variant->angles(vector_or_null(d, op->in[0]), tensor_at(d, op->in[0])->cols, d->batch->positions[row], op->f[0], activation(d, op->out, row)); break;
+    case INFER_OP_ROPE: d->variant->rope(op, activation(d, op->in[1], row), activation(d, op->out, row)); break;
+    case INFER_OP_STORE: store(d, op, row); break;
+    case INFER_OP_ROUTE: route(d, op, row); break;
+    case INFER_OP_COPY: copy_heads(d, op, row); break;
+    case INFER_OP_GATHER: memcpy(activation(d, op->out, row), activation(d, op->in[0], d->batch->wanted[row]), (size_t)tensor_at(d, op->out)->cols * 4); break;
+    case INFER_OP_EXPERT_SUM: {
+        const struct infer_tensor *y = tensor_at(d, op->in[0]);
+        d->variant->expert_sum(y->cols, d->plan.experts_used, activation(d, op->in[0], row * d->plan.experts_used), y->stride / 4, activation(d, op->in[1], row),
+                               op->in[2] >= 0 ? activation(d, op->in[2], row) : NULL, activation(d, op->out, row));
+        break;
+    }
+    case INFER_OP_ELEMENT: {
+        const float *b = op->in[1] >= 0 ? activation(d, op->in[1], row) : NULL;
+        int64_t n = tensor_at(d, op->out)->cols;
+        d->variant->element(op, n, activation(d, op->in[0], row), b, b && tensor_at(d, op->in[1])->cols == 1 && n > 1, activation(d, op->out, row));
+        break;
+    }
+    }
+}
+
+static void run_rows(struct device *d, const struct stage *g)
+{
+    int64_t rows = rows_now(d, g->rows_kind), chunk = larger(1, smaller(16, rows / (4 * d->threads)));
+    for (;;) {
+        int64_t from = take(d, g->first) * chunk;
+        if (from >= rows)
+            return;
+        for (int32_t i = g->first; i < g->first + g->count; i++)
+            for (int64_t row = from; row < smaller(from + chunk, rows); row++)
+                run_row(d, &d->steps[i], row);
+    }
+}
+
+// ---- products ----
+
+// Panels a chunk: small enough to share out, large enough to reuse the columns; with one column, about 64 KB of weights.
+static int64_t panels_a_chunk(const struct device *d, const struct weight *w, int64_t columns)
+{
+    int64_t most = PRODUCT_PANELS;
+    if (columns == 1) {
+        int64_t bytes = w->packed ? w->panel_bytes : PANEL_ROWS * w->stride;
+        most = larger(1, smaller(PRODUCT_PANELS, 65536 / larger(1, bytes)));
+    }
+    return larger(1, smaller(most, w->panels / (2 * d->threads)));
+}
+
+struct product_job {
+    const struct infer_op *op;
+    const struct weight *w, *w2;
+    int64_t mat;
+    struct columns x;
+    const int32_t *out_rows; // row of out of each column; NULL: the column's number
+    const float *bias, *bias2;
+};
+
+// One chunk of panels for all columns of a job.
+static void product_chunk(struct device *d, const struct product_job *job, int64_t panel, int64_t panels, uint8_t *scratch)
+{
+    const struct infer_op *op = job->op;
+    int64_t y_stride = panels * PANEL_ROWS, row0 = panel * PANEL_ROWS, rows = smaller(y_stride, job->w->rows - row0);
+    int64_t tile = (int64_t)MAX_PRODUCT_COLUMNS * PRODUCT_PANELS * PANEL_ROWS;
+    float *y = (float *)scratch, *y2 = y + tile;
+    uint8_t *work = (uint8_t *)(y2 + tile);
+    struct epilogue e = {job->bias, job->bias2, NULL, 0, op->f[0], op->f[1], op->f[2], op->n[0], job->w2 != NULL};
+    bool residual = op->kind == INFER_OP_MATMUL && op->in[3] >= 0;
+    for (int64_t c = 0; c < job->x.count; c += MAX_PRODUCT_COLUMNS) {
+        struct columns x = job->x;
+        x.count = (int32_t)smaller(MAX_PRODUCT_COLUMNS, job->x.count - c);
+        if (x.pick)
+            x.pick += c;
+        else
+            x.data += c * x.stride;
+        d->variant->product(job->w, job->mat, panel, panels, &x, y, y_stride, work);
+        if (job->w2)
+            d->variant->product(job->w2, job->mat, panel, panels, &x, y2, y_stride, work);
+        for (int32_t i = 0; i < x.count; i++) {
+            int64_t out_row = job->out_rows ? job->out_rows[c + i] : c + i;
+            d->variant->finish(&e, row0, rows, y + i * y_stride, y2 + i * y_stride, activation(d, op->out, out_row), residual ? activation(d, op->in[3], out_row) : NULL);
+        }
+    }
+}
+
+static struct columns input_columns(const struct device *d, const struct step *s, const struct infer_op *op)
+{
+    const struct infer_tensor *t = tensor_at(d, op->in[0]);
+    if (s->form_buffer < 0)
+        return (struct columns){d->activations + t->offset, t->stride, NULL, 0};
+    int64_t stride = (act_bytes(d->weights[op->in[1]].form, t->cols) + 63) / 64 * 64;
+    return (struct columns){d->forms[s->form_buffer].data, stride, NULL, 0};
+}
+
+static void run_matmul(struct device *d, int32_t step, uint8_t *scratch)
+{
+    const struct step *s = &d->steps[step];
+    const struct infer_op *op = &d->plan.ops[s->op];
+    struct product_job job = {op, &d->weights[op->in[1]], op->in[4] >= 0 ? &d->weights[op->in[4]] : NULL, 0, input_columns(d, s, op), NULL,
+                              vector_or_null(d, op->in[2]), vector_or_null(d, op->in[5])};
+    job.x.count = (int32_t)rows_now(d, tensor_at(d, op->out)->rows_kind);
+    int64_t chunk = panels_a_chunk(d, job.w, job.x.count);
+    for (;;) {
+        int64_t panel = take(d, step) * chunk;
+        if (panel >= job.w->panels || job.x.count == 0)
+            return;
+        product_chunk(d, &job, panel, smaller(chunk, job.w->panels - panel), scratch);
+    }
+}
+
+static void group_tokens(struct device *d, const struct step *s)
+{
+    const struct infer_op *op = &d->plan.ops[s->op];
+    int64_t experts = tensor_at(d, op->in[1])->mats, used = d->plan.experts_used, slots = d->batch->rows * used;
+    struct groups *g = &d->groups;
+    g->active = 0;
+    int32_t filled = 0;
+    int32_t counts[MAX_EXPERTS] = {0}, next[MAX_EXPERTS];
+    for (int64_t t = 0; t < d->batch->rows; t++) {
+        const int32_t *ids = (const int32_t *)activation(d, s->tensor, t);
+        for (int64_t k = 0; k < used; k++)
+            counts[ids[k]]++;
+    }
+    for (int32_t e = 0; e < experts; e++) {
+        if (counts[e] == 0)
+            continue;
+        g->experts[g->active] = e;
+        g->starts[g->active++] = filled;
+        next[e] = filled;
+        filled += counts[e];
+    }
+    g->starts[g->active] = (int32_t)slots;
+    for (int64_t t = 0; t < d->batch->rows; t++) {
+        const int32_t *ids = (const int32_t *)activation(d, s->tensor, t);
+        for (int64_t k = 0; k < used; k++) {
+            int32_t at = next[ids[k]]++;
+            g->slots[at] = (int32_t)(t * used + k);
+            g->tokens[at] = (int32_t)t;
+        }
+    }
+}
+
+static void run_experts(struct device *d, int32_t step, uint8_t *scratch)
+{
+    const struct step *s = &d->steps[step];
+    const struct infer_op *op = &d->plan.ops[s->op];
+    const struct groups *g = &d->groups;
+    const struct weight *w = &d->weights[op->in[1]];
+    const float *bias = vector_or_null(d, op->in[2]), *bias2 = vector_or_null(d, op->in[5]);
+    bool from_slots = tensor_at(d, op->in[0])->rows_kind == INFER_ROWS_EXPERTS;
+    int64_t chunk = panels_a_chunk(d, w, 1), chunks = (w->panels + chunk - 1) / chunk;
+    for (;;) {
+        int64_t at = take(d, step), group = at / chunks, panel = at % chunks * chunk;
+        if (group >= g->active)
+            return;
+        int32_t e = g->experts[group], start = g->starts[group];
+        struct product_job job = {op, w, op->in[4] >= 0 ? &d->weights[op->in[4]] : NULL, e, input_columns(d, s, op), g->slots + start,
+                                  bias ? bias + e * w->rows : NULL, bias2 ? bias2 + e * w->rows : NULL};
+        job.x.pick = from_slots ? g->slots + start : g->tokens + start;
+        job.x.count = g->starts[group + 1] - start;
+        product_chunk(d, &job, panel, smaller(chunk, w->panels - panel), scratch);
+    }
+}
+
+// A head's matrix times that head of every row; the columns are quantized here, into scratch.
+static void run_heads(struct device *d, int32_t step, uint8_t *scratch)
+{
+    const struct infer_op *op = &d->plan.ops[d->steps[step].op];
+    const struct weight *w = &d->weights[op->in[1]];
+    int64_t tile = (int64_t)MAX_PRODUCT_COLUMNS * PRODUCT_PANELS * PANEL_ROWS, rows = rows_now(d, tensor_at(d, op->out)->rows_kind);
+    int64_t blocks = (rows + MAX_PRODUCT_COLUMNS - 1) / MAX_PRODUCT_COLUMNS, bytes = (act_bytes(w->form, w->cols) + 63) / 64 * 64;
+    float *y = (float *)scratch;
+    uint8_t *forms = scratch + 2 * tile * 4, *work = forms + bytes * MAX_PRODUCT_COLUMNS;
+    for (;;) {
+        int64_t at = take(d, step), head = at / blocks, first = at % blocks * MAX_PRODUCT_COLUMNS;
+        if (head >= op->n[0])
+            return;
+        struct columns x = {forms, bytes, NULL, (int32_t)smaller(MAX_PRODUCT_COLUMNS, rows - first)};
+        for (int32_t c = 0; c < x.count; c++) {
+            const float *in = activation(d, op->in[0], first + c) + head * op->n[1];
+            if (w->form == FORM_32)
+                d->variant->quantize32(in, w->cols, (struct act32 *)(forms + c * bytes));
+            else if (w->form == FORM_256)
+                d->variant->quantize256(in, w->cols, (struct act256 *)(forms + c * bytes));
+            else
+                memcpy(forms + c * bytes, in, (size_t)w->cols * 4);
+        }
+        for (int64_t panel = 0; panel < w->panels; panel += PRODUCT_PANELS) {
+            int64_t panels = smaller(PRODUCT_PANELS, w->panels - panel), stride = panels * PANEL_ROWS, count = smaller(stride, w->rows - panel * PANEL_ROWS);
+            d->variant->product(w, head, panel, panels, &x, y, stride, work);
+            for (int32_t c = 0; c < x.count; c++)
+                memcpy(activation(d, op->out, first + c) + head * op->n[2] + panel * PANEL_ROWS, y + c * stride, (size_t)count * 4);
+        }
+    }
+}
+
+// ---- attention ----
+
+int64_t infer_attention_scratch(const struct infer_cache_layer *l, int32_t query_rows)
+{
+    int64_t v_pad = (l->v_width + 15) / 16 * 16;
+    return 64 * (l->k_dim + v_pad + query_rows) + query_rows * (3 * v_pad + 4);
+}
+
+// Rows of a tile: a power of two, so that rows x heads is about ATTENTION_TILE.
+int infer_tile_size(int32_t group)
+{
+    int size = 0;
+    while (size + 1 < TILE_SIZES && (group << (size + 1)) <= ATTENTION_TILE)
+        size++;
+    return size;
+}
+
+static void cut_tiles(struct device *d, int size)
+{
+    struct tiles *t = &d->tiles[size];
+    const struct infer_batch *b = d->batch;
+    t->total = 0;
+    for (int32_t row = 0; row < b->rows;) {
+        int32_t end = row + 1;
+        while (end < b->rows && end - row < 1 << size && b->sequences[end] == b->sequences[row])
+            end++;
+        t->first[t->total] = row;
+        t->count[t->total++] = end - row;
+        row = end;
+    }
+}
+
+static void run_attention(struct device *d, int32_t step, uint8_t *scratch)
+{
+    const struct infer_op *op = &d->plan.ops[d->steps[step].op];
+    const struct infer_batch *b = d->batch;
+    const struct infer_cache_layer *l = &d->plan.cache[op->n[0]];
+    int32_t group = op->n[1] / l->heads;
+    const struct tiles *tiles = &d->tiles[infer_tile_size(group)];
+    const float *sinks = vector_or_null(d, op->in[1]);
+    for (;;) {
+        int32_t at = take(d, step), kv_head = at % l->heads, tile = tiles->total - 1 - at / l->heads; // late rows see most: first
+        if (tile < 0)
+            return;
+        int32_t row = tiles->first[tile];
+        struct attention_job job = {
+            .layer = l,
+            .cache = d->cache + l->offset,
+            .pages = b->pages + ((int64_t)l->kind * b->sequence_count + b->sequences[row]) * b->table_pages,
+            .positions = b->positions + row,
+            .q = activation(d, op->in[0], row) + (int64_t)kv_head * group * l->k_dim,
+            .q_stride = tensor_at(d, op->in[0])->stride / 4,
+            .out = activation(d, op->out, row) + (int64_t)kv_head * group * l->v_width,
+            .out_stride = tensor_at(d, op->out)->stride / 4,
+            .sinks = sinks ? sinks + kv_head * group : NULL,
+            .rows = tiles->count[tile],
+            .heads = group,
+            .kv_head = kv_head,
+            .first_head = kv_head * group,
+            .total_heads = op->n[1],
+            .window = op->n[2],
+            .v_first = op->n[3],
+            .scale = op->f[0],
+            .softcap = op->f[1],
+            .alibi = op->f[2],
+            .scratch = (float *)scratch,
+        };
+        d->variant->attention(&job);
+    }
+}
+
+// ---- the walk ----
+
+static void run_step(struct device *d, int32_t step, int thread)
+{
+    const struct step *s = &d->steps[step];
+    if (s->kind == STEP_GROUP) {
+        if (take(d, step) == 0)
+            group_tokens(d, s);
+        return;
+    }
+    switch (d->plan.ops[s->op].kind) {
+    case INFER_OP_MATMUL: run_matmul(d, step, d->scratch[thread]); break;
+    case INFER_OP_EXPERTS: run_experts(d, step, d->scratch[thread]); break;
+    case INFER_OP_HEADS: run_heads(d, step, d->scratch[thread]); break;
+    case INFER_OP_ATTENTION: run_attention(d, step, d->scratch[thread]); break;
+    }
+}
+
+static int64_t clock_ns(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return t.tv_sec * 1000000000LL + t.tv_nsec;
+}
+
+static void walk(void *device, int thread)
+{
+    struct device *d = device;
+    int64_t since = thread == 0 ? clock_ns() : 0;
+    for (int32_t i = 0; i < d->stage_count; i++) {
+        const struct stage *g = &d->stages[i];
+        if (g->row_local)
+            run_rows(d, g);
+        else
+            for (int32_t j = g->first; j < g->first + g->count; j++)
+                run_step(d, j, thread);
+        if (thread == 0) {
+            if (d->batch->cancel && __atomic_load_n(d->batch->cancel, __ATOMIC_RELAXED))
+                d->abandon = 1;
+            int64_t now = clock_ns();
+            d->timing.ops_ns[d->plan.ops[d->steps[g->first + g->count - 1].op].kind & 31] += now - since;
+            since = now;
+        }
+        infer_team_barrier(d->team);
+        if (d->abandon)
+            return;
+    }
+}
+
+int infer_cpu_run(void *device, const struct infer_batch *batch, const float **logits)
+{
+    struct device *d = device;
+    d->batch = batch;
+    d->abandon = 0;
+    if (batch->rows <= 0 || batch->rows > d->plan.max_rows || batch->wanted_count > d->plan.max_wanted) {
+        snprintf(d->error, sizeof d->error, "batch of %d rows, %d wanted; the plan allows %d and %d", batch->rows, batch->wanted_count, d->plan.max_rows, d->plan.max_wanted);
+        return INFER_ERR_INVALID;
+    }
+    for (int32_t i = 0; i < d->step_count; i++)
+        atomic_store_explicit(&d->counters[i * COUNTER_STEP], 0, memory_order_relaxed);
+    for (int size = 0; size < TILE_SIZES; size++)
+        if (d->tiles_used & 1u << size)
+            cut_tiles(d, size);
+    infer_team_run(d->team, walk, d);
+    if (d->abandon)
+        return INFER_ERR_CANCELLED;
+    *logits = d->plan.logits >= 0 ? activation(d, d->plan.logits, 0) : NULL;
+    return INFER_OK;
+}

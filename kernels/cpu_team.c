@@ -1,0 +1,146 @@
+// cpu_team.c - a team of threads that works, meets at barriers, and sleeps between steps.
+//
+// Waiting spins for a short time and then parks in the kernel: a thread whose partner has lost its core to another
+// process gives its own core back instead of burning it.
+
+#include <pthread.h>
+#include <stdlib.h>
+
+#include "cpu.h"
+
+#ifdef __linux__
+#include <linux/futex.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+static void park(atomic_int *at, int value) { syscall(SYS_futex, (int *)at, FUTEX_WAIT_PRIVATE, value, NULL, NULL, 0); }
+static void wake(atomic_int *at) { syscall(SYS_futex, (int *)at, FUTEX_WAKE_PRIVATE, 0x7fffffff, NULL, NULL, 0); }
+#else
+#include <sched.h>
+static void park(atomic_int *at, int value) { (void)at; (void)value; sched_yield(); }
+static void wake(atomic_int *at) { (void)at; }
+#endif
+
+#if defined(__x86_64__) || defined(__i386__)
+#define RELAX() __builtin_ia32_pause()
+#elif defined(__aarch64__)
+#define RELAX() __asm__ volatile("yield")
+#else
+#define RELAX() ((void)0)
+#endif
+
+#define SPINS_AT_BARRIER 4000 // roughly 50 to 100 us on current processors
+#define SPINS_BETWEEN_RUNS 20000
+
+struct team {
+    int size;
+    pthread_t *threads;
+    // Barrier: arrived counts up; the last one resets it and moves the phase on.
+    _Alignas(64) atomic_int arrived;
+    _Alignas(64) atomic_int phase;
+    atomic_int sleepers;
+    _Alignas(64) atomic_int job; // number of the current run; odd values never occur; -1: quit
+    atomic_int job_sleepers;
+    void (*work)(void *arg, int thread);
+    void *arg;
+};
+
+struct member { struct team *team; int index; };
+
+static void wait_while(atomic_int *at, int value, atomic_int *sleepers, int spins)
+{
+    for (int i = 0; i < spins; i++) {
+        if (atomic_load_explicit(at, memory_order_acquire) != value)
+            return;
+        RELAX();
+    }
+    atomic_fetch_add(sleepers, 1);
+    while (atomic_load(at) == value)
+        park(at, value);
+    atomic_fetch_sub(sleepers, 1);
+}
+
+void infer_team_barrier(struct team *t)
+{
+    if (t->size == 1)
+        return;
+    int phase = atomic_load_explicit(&t->phase, memory_order_relaxed);
+    if (atomic_fetch_add(&t->arrived, 1) == t->size - 1) {
+        atomic_store_explicit(&t->arrived, 0, memory_order_relaxed);
+        atomic_store(&t->phase, phase + 1);
+        if (atomic_load(&t->sleepers) > 0)
+            wake(&t->phase);
+        return;
+    }
+    wait_while(&t->phase, phase, &t->sleepers, SPINS_AT_BARRIER);
+}
+
+static void *member_main(void *arg)
+{
+    struct member m = *(struct member *)arg;
+    free(arg);
+    int seen = 0;
+    for (;;) {
+        wait_while(&m.team->job, seen, &m.team->job_sleepers, SPINS_BETWEEN_RUNS);
+        seen = atomic_load(&m.team->job);
+        if (seen < 0)
+            return NULL;
+        m.team->work(m.team->arg, m.index);
+        infer_team_barrier(m.team);
+    }
+}
+
+struct team *infer_team_open(int threads)
+{
+    struct team *t = aligned_alloc(64, (sizeof *t + 63) / 64 * 64);
+    if (!t)
+        return NULL;
+    memset(t, 0, sizeof *t);
+    t->size = 1;
+    t->threads = calloc((size_t)threads, sizeof *t->threads);
+    if (!t->threads) {
+        free(t);
+        return NULL;
+    }
+    for (int i = 1; i < threads; i++) {
+        struct member *m = malloc(sizeof *m);
+        if (m)
+            *m = (struct member){t, i};
+        if (!m || pthread_create(&t->threads[i], NULL, member_main, m) != 0) {
+            free(m);
+            infer_team_close(t);
+            return NULL;
+        }
+        t->size = i + 1; // no thread reads it before the first run
+    }
+    return t;
+}
+
+void infer_team_close(struct team *t)
+{
+    if (!t)
+        return;
+    atomic_store(&t->job, -1);
+    wake(&t->job);
+    for (int i = 1; i < t->size; i++)
+        pthread_join(t->threads[i], NULL);
+    free(t->threads);
+    free(t);
+}
+
+int infer_team_size(const struct team *t) { return t->size; }
+
+void infer_team_run(struct team *t, void (*work)(void *arg, int thread), void *arg)
+{
+    if (t->size == 1) {
+        work(arg, 0);
+        return;
+    }
+    t->work = work;
+    t->arg = arg;
+    int next = (atomic_load(&t->job) + 1) & 0x3fffffff;
+    atomic_store(&t->job, next);
+    if (atomic_load(&t->job_sleepers) > 0)
+        wake(&t->job);
+    work(arg, 0);
+    infer_team_barrier(t);
+}

@@ -1,0 +1,366 @@
+package kernels
+
+/*
+#include <stdlib.h>
+#include "kernels.h"
+#include "cpu.h"
+
+static int backend_open(const struct infer_backend *b, const struct infer_options *o, void **d) { return b->open(o, d); }
+static void backend_close(const struct infer_backend *b, void *d) { b->close(d); }
+static int backend_attach(const struct infer_backend *b, void *d, const void *data, int64_t n, int32_t *out) { return b->attach(d, data, n, out); }
+static int backend_prepare(const struct infer_backend *b, void *d, const struct infer_plan *p) { return b->prepare(d, p); }
+static int backend_read(const struct infer_backend *b, void *d, int32_t t, int64_t row, float *out) { return b->read_tensor(d, t, row, out); }
+static const char *backend_error(const struct infer_backend *b, void *d) { return b->last_error(d); }
+static const char *backend_describe(const struct infer_backend *b, void *d) { return b->describe(d); }
+static void backend_timing(const struct infer_backend *b, void *d, struct infer_timing *out) { b->timing(d, out); }
+static int backend_copy_page(const struct infer_backend *b, void *d, int32_t kind, int32_t from, int32_t to) { return b->copy_page(d, kind, from, to); }
+static const char *variant_name(const char *want) { const struct cpu_variant *v = infer_cpu_variant(want); return v ? v->name : NULL; }
+
+#cgo noescape backend_run
+#cgo nocallback backend_run
+static int backend_run(const struct infer_backend *b, void *d, const int32_t *ids, const int32_t *positions, const int32_t *sequences, const int32_t *pages,
+                       const int32_t *wanted, const int32_t *cancel, int32_t rows, int32_t sequence_count, int32_t table_pages, int32_t wanted_count,
+                       const float **logits)
+{
+    struct infer_batch batch = {ids, positions, sequences, pages, wanted, cancel, rows, sequence_count, table_pages, wanted_count};
+    return b->run(d, &batch, logits);
+}
+*/
+import "C"
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"runtime"
+	"sync/atomic"
+	"unsafe"
+)
+
+// Errors that a backend's status codes become; use errors.Is.
+var (
+	ErrMemory      = errors.New("out of memory")
+	ErrUnsupported = errors.New("not supported by this backend")
+	ErrInvalid     = errors.New("invalid plan or batch")
+	ErrSystem      = errors.New("the system refused a resource")
+	ErrCancelled   = errors.New("the step was cancelled")
+)
+
+var statusErrors = map[C.int]error{C.INFER_ERR_MEMORY: ErrMemory, C.INFER_ERR_UNSUPPORTED: ErrUnsupported,
+	C.INFER_ERR_INVALID: ErrInvalid, C.INFER_ERR_SYSTEM: ErrSystem, C.INFER_ERR_CANCELLED: ErrCancelled}
+
+// DeviceOptions choose how a device computes. The zero value is a good default but for Repack.
+type DeviceOptions struct {
+	Threads int    // 0: one a core
+	Repack  bool   // interleave weights when a plan is prepared: faster, but the file's mapping is no longer what is read
+	Variant string // instruction set: "ref", "avx2", "avx512"; empty: $INFER_CPU, else the best this CPU has
+	FailNth int64  // tests: the n-th allocation or thread start inside the device fails; 0: none
+}
+
+// Device computes one plan. Its methods must not be called from several goroutines at once, but for Cancel.
+type Device struct {
+	backend  *C.struct_infer_backend
+	handle   unsafe.Pointer
+	plan     *Plan
+	attached [][]byte
+	pinner   runtime.Pinner
+	embeds   []Op // for checking ids
+	cancel   *int32
+}
+
+// Variants returns the names of the CPU variants that this machine can run, best first.
+func Variants() []string {
+	var names []string
+	for _, n := range []string{"avx512", "avx2", "neon", "ref"} {
+		c := C.CString(n)
+		if C.variant_name(c) != nil {
+			names = append(names, n)
+		}
+		C.free(unsafe.Pointer(c))
+	}
+	return names
+}
+
+// OpenCPU opens the CPU as a device.
+func OpenCPU(o DeviceOptions) (*Device, error) {
+	if o.Variant == "" {
+		o.Variant = os.Getenv("INFER_CPU")
+	}
+	if o.Threads < 0 || o.Threads > 1024 {
+		return nil, fmt.Errorf("%d threads: expected 0 (one a core) to 1024", o.Threads)
+	}
+	name := C.CString(o.Variant)
+	defer C.free(unsafe.Pointer(name))
+	if C.variant_name(name) == nil {
+		return nil, fmt.Errorf("CPU variant %q: %w; this machine runs %v", o.Variant, ErrUnsupported, Variants())
+	}
+	options := C.struct_infer_options{threads: C.int32_t(o.Threads), variant: name, fail_allocation: C.int64_t(o.FailNth)}
+	if o.Repack {
+		options.repack = 1
+	}
+	d := &Device{backend: (*C.struct_infer_backend)(unsafe.Pointer(C.infer_cpu_backend())), cancel: new(int32)}
+	status := C.backend_open(d.backend, &options, &d.handle)
+	if status != C.INFER_OK {
+		err := d.status("open", status)
+		d.Close()
+		return nil, err
+	}
+	return d, nil
+}
+
+func (d *Device) status(what string, status C.int) error {
+	if status == C.INFER_OK {
+		return nil
+	}
+	kind := statusErrors[status]
+	if kind == nil {
+		kind = fmt.Errorf("status %d", int(status))
+	}
+	detail := ""
+	if d.handle != nil {
+		detail = C.GoString(C.backend_error(d.backend, d.handle))
+	}
+	if status == C.INFER_ERR_CANCELLED || detail == "" {
+		return fmt.Errorf("device %s: %w", what, kind)
+	}
+	return fmt.Errorf("device %s: %s: %w", what, detail, kind)
+}
+
+// Close frees everything the device holds. Logits returned by Run are gone with it. It is idempotent.
+func (d *Device) Close() {
+	if d.handle != nil {
+		C.backend_close(d.backend, d.handle)
+		d.handle = nil
+	}
+	d.pinner.Unpin()
+	d.attached = nil
+}
+
+// Describe says what computes: variant and threads.
+func (d *Device) Describe() string { return C.GoString(C.backend_describe(d.backend, d.handle)) }
+
+// Prepare hands a finished plan to the device. weights[i] is buffer i of the plan's tensors and must stay mapped and
+// unchanged until Close. Memory for activations, the cache and interleaved weights is reserved here; Run allocates nothing.
+func (d *Device) Prepare(p *Plan, weights [][]byte) error {
+	if !p.finished {
+		return fmt.Errorf("prepare: %w: the plan is not finished", ErrInvalid)
+	}
+	if d.plan != nil {
+		return fmt.Errorf("prepare: %w: the device has a plan", ErrInvalid)
+	}
+	tensors := append([]Tensor(nil), p.Tensors...)
+	for _, w := range weights {
+		if err := d.attach(w); err != nil {
+			return err
+		}
+	}
+	for _, c := range p.constants { // each is a small buffer of its own, kept alive and in place by the pinner
+		index := int32(len(d.attached))
+		data := append([]float32(nil), c.data...)
+		if err := d.attach(unsafe.Slice((*byte)(unsafe.Pointer(&data[0])), 4*len(data))); err != nil {
+			return err
+		}
+		tensors[c.ref].Buffer = index
+		for i := range tensors { // views of it
+			if tensors[i].Base == c.ref {
+				tensors[i].Buffer = index
+			}
+		}
+	}
+	if err := p.check(tensors, d.attached); err != nil {
+		return err
+	}
+	for _, o := range p.Ops {
+		if o.Kind == OpEmbed {
+			d.embeds = append(d.embeds, o)
+		}
+	}
+	d.plan = p
+	return d.prepare(p, tensors)
+}
+
+func (d *Device) attach(data []byte) error {
+	var index C.int32_t
+	var at unsafe.Pointer
+	if len(data) > 0 {
+		at = unsafe.Pointer(&data[0])
+		d.pinner.Pin(at) // a no-op for mapped memory
+	}
+	d.attached = append(d.attached, data)
+	return d.status("attach", C.backend_attach(d.backend, d.handle, at, C.int64_t(len(data)), &index))
+}
+
+func (d *Device) prepare(p *Plan, tensors []Tensor) error {
+	var pinner runtime.Pinner
+	defer pinner.Unpin()
+	plan := C.struct_infer_plan{
+		tensor_count: C.int32_t(len(tensors)), op_count: C.int32_t(len(p.Ops)), cache_count: C.int32_t(len(p.Cache)),
+		logits: C.int32_t(p.Logits), experts_used: C.int32_t(p.ExpertsUsed), max_rows: C.int32_t(p.MaxRows), max_wanted: C.int32_t(p.MaxWanted),
+		activation_bytes: C.int64_t(p.ActivationBytes), cache_bytes: C.int64_t(p.CacheBytes),
+	}
+	pinner.Pin(&tensors[0])
+	pinner.Pin(&p.Ops[0])
+	plan.tensors = (*C.struct_infer_tensor)(unsafe.Pointer(&tensors[0]))
+	plan.ops = (*C.struct_infer_op)(unsafe.Pointer(&p.Ops[0]))
+	if len(p.Cache) > 0 {
+		pinner.Pin(&p.Cache[0])
+		plan.cache = (*C.struct_infer_cache_layer)(unsafe.Pointer(&p.Cache[0]))
+	}
+	return d.status("prepare", C.backend_prepare(d.backend, d.handle, &plan))
+}
+
+// check holds every weight against its buffer: nothing that C reads lies outside of it.
+func (p *Plan) check(tensors []Tensor, buffers [][]byte) error {
+	for i, t := range tensors {
+		if t.RowsKind != RowsFixed {
+			continue
+		}
+		if t.Buffer < 0 || int(t.Buffer) >= len(buffers) {
+			return fmt.Errorf("prepare: %w: tensor %s is in buffer %d of %d", ErrInvalid, p.Names[i], t.Buffer, len(buffers))
+		}
+		end := t.Offset + (t.Mats-1)*t.MatStride + t.Rows*t.Stride
+		if t.Offset < 0 || t.Rows < 1 || t.Mats < 1 || t.Stride < 0 || t.MatStride < 0 || end < t.Offset || end > int64(len(buffers[t.Buffer])) {
+			return fmt.Errorf("prepare: %w: tensor %s ends at byte %d, its buffer has %d", ErrInvalid, p.Names[i], end, len(buffers[t.Buffer]))
+		}
+	}
+	return nil
+}
+
+// Batch is one step's rows. Rows of one sequence are consecutive and their positions ascend by one.
+type Batch struct {
+	IDs           []int32
+	Positions     []int32
+	Sequences     []int32 // index of each row's sequence, 0 to SequenceCount-1
+	Pages         []int32 // [page kinds][sequences][TablePages]: page numbers, -1 where given back
+	Wanted        []int32 // rows whose logits are returned, ascending
+	TablePages    int
+	SequenceCount int
+}
+
+// Run computes a step and returns the wanted rows' logits [wanted][vocab], valid until the next Run or Close.
+func (d *Device) Run(b *Batch) ([]float32, error) {
+	if err := d.checkBatch(b); err != nil {
+		return nil, err
+	}
+	var logits *C.float
+	var wanted *C.int32_t
+	if len(b.Wanted) > 0 {
+		wanted = (*C.int32_t)(&b.Wanted[0])
+	}
+	var pages *C.int32_t
+	if len(b.Pages) > 0 {
+		pages = (*C.int32_t)(&b.Pages[0])
+	}
+	atomic.StoreInt32(d.cancel, 0)
+	status := C.backend_run(d.backend, d.handle, (*C.int32_t)(&b.IDs[0]), (*C.int32_t)(&b.Positions[0]), (*C.int32_t)(&b.Sequences[0]), pages, wanted,
+		(*C.int32_t)(d.cancel), C.int32_t(len(b.IDs)), C.int32_t(b.SequenceCount), C.int32_t(b.TablePages), C.int32_t(len(b.Wanted)), &logits)
+	if status != C.INFER_OK {
+		return nil, d.status("run", status)
+	}
+	if logits == nil || len(b.Wanted) == 0 {
+		return nil, nil
+	}
+	t := d.plan.Tensors[d.plan.Logits]
+	rowFloats := int(t.Stride / 4)
+	all := unsafe.Slice((*float32)(unsafe.Pointer(logits)), (len(b.Wanted)-1)*rowFloats+int(t.Cols))
+	return all, nil
+}
+
+// LogitsStride is the distance in floats from a wanted row's logits to the next one's in Run's result.
+func (d *Device) LogitsStride() int { return int(d.plan.Tensors[d.plan.Logits].Stride / 4) }
+
+// Cancel makes a Run in progress return ErrCancelled soon. It may be called from any goroutine.
+func (d *Device) Cancel() { atomic.StoreInt32(d.cancel, 1) }
+
+// checkBatch makes sure that C reads and writes only what exists.
+func (d *Device) checkBatch(b *Batch) error {
+	p := d.plan
+	if p == nil {
+		return fmt.Errorf("run: %w: no plan is prepared", ErrInvalid)
+	}
+	n := len(b.IDs)
+	if n == 0 || n > p.MaxRows || len(b.Positions) != n || len(b.Sequences) != n || len(b.Wanted) > p.MaxWanted {
+		return fmt.Errorf("run: %w: %d ids, %d positions, %d sequences, %d wanted; the plan takes 1 to %d rows and %d wanted", ErrInvalid, n,
+			len(b.Positions), len(b.Sequences), len(b.Wanted), p.MaxRows, p.MaxWanted)
+	}
+	if b.SequenceCount < 1 || b.TablePages < 0 || len(b.Pages) != len(p.PageKinds)*b.SequenceCount*b.TablePages {
+		return fmt.Errorf("run: %w: %d page numbers, expected %d kinds x %d sequences x %d", ErrInvalid, len(b.Pages), len(p.PageKinds), b.SequenceCount, b.TablePages)
+	}
+	for i := range n {
+		if err := d.checkRow(b, i); err != nil {
+			return err
+		}
+	}
+	for i, w := range b.Wanted {
+		if w < 0 || int(w) >= n || i > 0 && w <= b.Wanted[i-1] {
+			return fmt.Errorf("run: %w: wanted row %d of %d", ErrInvalid, w, n)
+		}
+	}
+	return nil
+}
+
+func (d *Device) checkRow(b *Batch, i int) error {
+	p := d.plan
+	seq, pos := b.Sequences[i], b.Positions[i]
+	if seq < 0 || int(seq) >= b.SequenceCount || pos < 0 || len(p.Cache) > 0 && int(pos)/PageTokens >= b.TablePages {
+		return fmt.Errorf("run: %w: row %d is position %d of sequence %d; there are %d sequences of %d pages", ErrInvalid, i, pos, seq, b.SequenceCount, b.TablePages)
+	}
+	first := i == 0 || b.Sequences[i-1] != seq
+	if !first && pos != b.Positions[i-1]+1 {
+		return fmt.Errorf("run: %w: row %d is position %d after position %d", ErrInvalid, i, pos, b.Positions[i-1])
+	}
+	for _, o := range d.embeds {
+		limit, index := p.Tensors[o.In[0]].Rows, b.IDs[i]
+		if o.N[0] == 1 {
+			index = pos
+		}
+		if index < 0 || int64(index) >= limit {
+			return fmt.Errorf("run: %w: row %d looks up %d in a table of %d", ErrInvalid, i, index, limit)
+		}
+	}
+	for kind, k := range p.PageKinds {
+		table := b.Pages[(kind*b.SequenceCount+int(seq))*b.TablePages:][:b.TablePages]
+		low := 0
+		if !first {
+			low = int(pos) / PageTokens // the pages before were checked with the sequence's first row
+		} else if k.Window > 0 {
+			low = max(0, int(pos)-k.Window+1) / PageTokens
+		}
+		for j := low; j <= int(pos)/PageTokens; j++ {
+			if table[j] < 0 || int64(table[j]) >= d.pagesOf(kind) {
+				return fmt.Errorf("run: %w: page %d of sequence %d, kind %d, is %d of %d", ErrInvalid, j, seq, kind, table[j], d.pagesOf(kind))
+			}
+		}
+	}
+	return nil
+}
+
+func (d *Device) pagesOf(kind int) int64 { return int64(d.plan.pages[kind]) }
+
+// ReadActivation copies a row of an activation after Run: for tests and for hidden states.
+func (d *Device) ReadActivation(r Ref, row int) []float32 {
+	out := make([]float32, d.plan.Tensors[r].Cols)
+	C.backend_read(d.backend, d.handle, C.int32_t(r), C.int64_t(row), (*C.float)(&out[0]))
+	return out
+}
+
+// CopyPage copies a page's contents in all layers of a kind.
+func (d *Device) CopyPage(kind, from, to int) error {
+	if n := d.pagesOf(kind); from < 0 || to < 0 || int64(from) >= n || int64(to) >= n {
+		return fmt.Errorf("copy page: %w: from %d to %d of %d", ErrInvalid, from, to, n)
+	}
+	return d.status("copy page", C.backend_copy_page(d.backend, d.handle, C.int32_t(kind), C.int32_t(from), C.int32_t(to)))
+}
+
+// Timing returns the nanoseconds spent by op kind since the device opened, as its first thread saw them.
+func (d *Device) Timing() map[OpKind]int64 {
+	var t C.struct_infer_timing
+	C.backend_timing(d.backend, d.handle, &t)
+	result := map[OpKind]int64{}
+	for i, ns := range t.ops_ns {
+		if ns > 0 {
+			result[OpKind(i)] = int64(ns)
+		}
+	}
+	return result
+}
