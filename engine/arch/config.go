@@ -31,8 +31,11 @@ type Config struct {
 	Rope ropeScaling
 }
 
-// maxLayers is far above any model; it bounds the work on a hostile file.
-const maxLayers = 4096
+// Far above any model; they bound the work on a hostile file.
+const (
+	maxLayers    = 4096
+	maxHeadWidth = 1 << 14
+)
 
 func readConfig(k *keys, norm kernels.Norm, o Options) Config {
 	c := Config{keys: k, Norm: norm, Context: k.count("context_length"), Dim: k.count("embedding_length"), Layers: k.count("block_count")}
@@ -56,6 +59,12 @@ func readConfig(k *keys, norm kernels.Norm, o Options) Config {
 	c.FF = k.perLayer("feed_forward_length", c.Layers, nil)
 	c.KeyDim = k.countOr("attention.key_length", 1, c.Dim/c.Heads[0])
 	c.ValueDim = k.countOr("attention.value_length", 1, c.Dim/c.Heads[0])
+	for _, key := range []string{"attention.key_length", "attention.value_length"} {
+		if n := k.countOr(key, 1, 1); n > maxHeadWidth {
+			k.fault(key, fmt.Sprint(n), fmt.Sprintf("at most %d", maxHeadWidth))
+			c.KeyDim, c.ValueDim, c.Rotated = 1, 1, 0
+		}
+	}
 	if !k.has("attention.key_length") && c.Dim%c.Heads[0] != 0 {
 		k.fault("attention.head_count", fmt.Sprint(c.Heads[0]), fmt.Sprintf("a divisor of embedding_length, %d", c.Dim))
 	}

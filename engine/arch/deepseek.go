@@ -66,14 +66,21 @@ func readMLA(c Config) mla {
 	scale := float32(1)
 	if r := c.Rope; r.logScale != 0 { // converters store a tenth of the factor
 		scale = r.attention * yarnMagnitude(r.factor, r.logScale/0.1)
+	} else {
+		scale = r.magnitude()
 	}
 	m.scale = float32(float64(scale*scale) / math.Sqrt(float64(key)))
 	return m
 }
 
-// gating returns the router's function. Files from before V3 do not name it.
+// gating returns the router's function. Files from before V3 do not name it; nor do some of GLM-4.7-Flash, which are known by
+// their shape.
 func (mla) gating(c Config) kernels.Gating {
-	switch n := c.countOr("expert_gating_func", 0, 0); n {
+	n := c.countOr("expert_gating_func", 0, 0)
+	if n == 0 && (c.Layers == 47 || c.Layers == 48) && c.Vocab == 154880 {
+		n = 2
+	}
+	switch n {
 	case 0, 1:
 		return kernels.GateSoftmax
 	case 2:

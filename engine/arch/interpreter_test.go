@@ -12,7 +12,7 @@ import (
 
 // interpreter runs a recorded plan in float64, one op after the other, over one whole sequence: no pages, no threads, no
 // batches. It follows the definitions in kernels.h and shares no code with the backends, so that a plan can be held
-// against other programs' logits without them, and they against it. Weights are F32, F16 or BF16.
+// against other programs' logits without them, and they against it. Quantized weights count as what they stand for.
 type interpreter struct {
 	t       *testing.T
 	p       *kernels.Plan
@@ -80,8 +80,12 @@ func (in *interpreter) row(r kernels.Ref, mat, row int) []float64 {
 		}
 		in.weights[t.Base] = all
 	}
-	size := base.Stride / base.Cols // bytes an element
-	first := (t.Offset - base.Offset + int64(mat)*t.MatStride + int64(row)*t.Stride) / size
+	first := t.Offset - base.Offset + int64(mat)*t.MatStride + int64(row)*t.Stride // bytes
+	if t.DType == kernels.F32 {
+		first /= 4 // a view may begin inside a row
+	} else {
+		first = first / base.Stride * base.Cols
+	}
 	return all[first : first+t.Cols]
 }
 

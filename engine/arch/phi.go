@@ -15,6 +15,7 @@ func phi2(p *plan, w *weights, c Config) {
 		x = p.biasedOutput(l, p.attend(l, h, a), a, x)
 		x = p.plainFFN(l, h, c.FF[i], kernels.ActGELU, true, x)
 	}
+	w.vector("output.bias", c.Vocab)
 	p.logits(w, x, w.biasedNorm("output_norm", c.Dim), 1, 0)
 }
 
