@@ -14,6 +14,7 @@ const (
 	maxStringBytes   = 1 << 24
 	maxArrayElements = 1 << 24
 	maxArrayDepth    = 4       // arrays in arrays
+	maxInnerArrays   = 1 << 18 // of a file: arrays that are elements of arrays
 	maxHeaderBytes   = 1 << 26 // keys and tensor table together
 	maxParts         = 65535   // split.count has 16 bits
 	defaultAlignment = 32

@@ -26,6 +26,8 @@ type parser struct {
 	data []byte // the file's first bytes, at least the whole header where the file is sound
 	at   int
 	size int64 // the whole file
+
+	innerArrays int // met so far
 }
 
 // parseHeader checks and returns the header of the file that begins with data and has size bytes in all.
@@ -87,7 +89,7 @@ func (p *parser) preamble() (uint32, *FormatError) {
 	case version == 1:
 		return 0, &FormatError{Err: ErrVersion, Found: "version 1, with 32-bit counts",
 			Expected: "version 2 or 3: convert the model again"}
-	case bits.ReverseBytes32(version) <= maxVersion:
+	case version != 0 && bits.ReverseBytes32(version) <= maxVersion:
 		return 0, &FormatError{Err: ErrBigEndian, Found: fmt.Sprintf("version %d in big-endian bytes",
 			bits.ReverseBytes32(version)), Expected: "a little-endian file: convert the model again"}
 	}
@@ -102,7 +104,7 @@ func (p *parser) count(what string, limit, least int) (int, *FormatError) {
 		return 0, fault
 	}
 	if n > uint64(limit) {
-		return 0, p.fault(ErrLimit, fmt.Sprintf("%d %s", n, what), fmt.Sprintf("at most %d", limit))
+		return 0, p.fault(ErrLimit, fmt.Sprintf("%d %s", n, what), fmt.Sprintf("at most %d", limit)).from(p.at - 8)
 	}
 	if left := len(p.data) - p.at; int(n) > left/least {
 		return 0, p.short(fmt.Sprintf("%d %s", n, what), int(n)*least)
@@ -238,6 +240,9 @@ func (p *parser) skipStrings(count int) *FormatError {
 func (p *parser) skipArrays(count, depth int) *FormatError {
 	if depth >= maxArrayDepth {
 		return p.fault(ErrLimit, fmt.Sprintf("arrays nested %d deep", depth+1), fmt.Sprintf("at most %d", maxArrayDepth))
+	}
+	if p.innerArrays += count; p.innerArrays > maxInnerArrays {
+		return p.fault(ErrLimit, fmt.Sprintf("%d arrays in arrays", p.innerArrays), fmt.Sprintf("at most %d", maxInnerArrays))
 	}
 	for range count {
 		elem, n, fault := p.arrayHead()

@@ -1,6 +1,7 @@
 package gguf
 
 import (
+	"fmt"
 	"os"
 	"runtime"
 	"strings"
@@ -22,4 +23,17 @@ func openResources(t testing.TB) resources {
 	maps, err := os.ReadFile("/proc/self/maps")
 	require.NoError(t, err)
 	return resources{len(descriptors), strings.Count(string(maps), ".gguf")}
+}
+
+// addressSpace returns the bytes of address space that the program has taken, where the system tells; elsewhere 0.
+func addressSpace(t testing.TB) int64 {
+	if runtime.GOOS != "linux" {
+		return 0
+	}
+	statm, err := os.ReadFile("/proc/self/statm")
+	require.NoError(t, err)
+	var pages int64
+	_, err = fmt.Sscan(string(statm), &pages)
+	require.NoError(t, err)
+	return pages * int64(os.Getpagesize())
 }

@@ -117,7 +117,11 @@ func (f *File) addPart(system System, path string, want place) error {
 		return err
 	}
 	if got != want {
-		return &FormatError{Path: path, Err: ErrSplit, Found: fmt.Sprintf("part %d of %d by its keys", got.no+1, got.count),
+		found := fmt.Sprintf("part %d of %d by its keys", got.no+1, got.count)
+		if got.count == 0 {
+			found = "a model in one piece (no split.count)"
+		}
+		return &FormatError{Path: path, Err: ErrSplit, Found: found,
 			Expected: fmt.Sprintf("part %d of %d by its name", want.no+1, want.count)}
 	}
 	return f.addTensors(h.tensors, want.no)
