@@ -127,18 +127,18 @@ var (
 	ffnShared = ffnNames{"ffn_gate_shexp", "ffn_up_shexp", "ffn_down_shexp"}
 )
 
-// gatedFFN is scale * down(act(gate h) * up h) + residual. Where the file has no gate, it lies above up in one tensor.
+// gatedFFN is scale * down(act(gate h) * up h) + residual. A file may stack the gate on up in one tensor, up's.
 func (p *plan) gatedFFN(l *layer, h kernels.Ref, n ffnNames, width int, act kernels.Act, scale float32, residual kernels.Ref) kernels.Ref {
 	var gate, up linear
-	if l.has(n.gate + ".weight") {
-		gate, up = l.linear(n.gate, p.c.Dim, width), l.linear(n.up, p.c.Dim, width)
-	} else {
+	if !l.has(n.gate+".weight") && l.rows(n.up+".weight") == int64(2*width) {
 		gate, up = p.halves(l.linear(n.up, p.c.Dim, 2*width))
+	} else {
+		gate, up = l.linear(n.gate, p.c.Dim, width), l.linear(n.up, p.c.Dim, width)
 	}
 	down := l.linear(n.down, width, p.c.Dim)
 	s := kernels.NoEpilogue
 	s.Bias, s.Scale, s.Act, s.Up, s.UpBias = gate.bias, gate.scale, act, up.weight, up.bias
-	if up.weight == none {
+	if gate.weight == none || up.weight == none { // reported; a missing up would be taken for a network without gate
 		return none
 	}
 	return p.project(p.MatMul(h, gate.weight, s), down, scale*up.scale, residual) // up's scale passes through down
@@ -175,11 +175,15 @@ func (p *plan) plainFFN(l *layer, h kernels.Ref, width int, act kernels.Act, bia
 // has no other. The logits are scaled, and capped where softcap is not 0.
 func (p *plan) logits(w *weights, x kernels.Ref, n norm, scale, softcap float32) {
 	w.end()
-	name := "output"
-	if !w.has("output.weight") {
-		name = "token_embd"
+	m := linear{scale: 1, bias: none}
+	if w.has("output.weight") {
+		m = w.linear("output", p.c.Dim, p.c.Vocab)
+	} else {
+		m.weight = w.matrix("token_embd.weight", p.c.Dim, p.c.Vocab)
+		if w.has("output.bias") {
+			m.bias = w.vector("output.bias", p.c.Vocab)
+		}
 	}
-	m := w.linear(name, p.c.Dim, p.c.Vocab)
 	s := kernels.NoEpilogue
 	s.Bias, s.Scale = m.bias, m.scale*scale
 	if softcap != 0 {

@@ -74,7 +74,7 @@ func readConfig(k *keys, norm kernels.Norm, o Options) Config {
 	}
 	for i, heads := range c.Heads {
 		if heads%c.KVHeads[i] != 0 {
-			k.fault("attention.head_count", fmt.Sprintf("%d in layer %d", heads, i), fmt.Sprintf("a multiple of its %d key heads", c.KVHeads[i]))
+			k.fault("attention.head_count_kv", fmt.Sprintf("%d in layer %d", c.KVHeads[i], i), fmt.Sprintf("a divisor of its %d query heads", heads))
 			break
 		}
 	}

@@ -97,7 +97,7 @@ func (mla) gating(c Config) kernels.Gating {
 func (p *plan) attendLatent(l *layer, h kernels.Ref, m mla, heads int, angles kernels.Ref) kernels.Ref {
 	key := m.plain + m.rotated
 	var q kernels.Ref
-	if l.has("attn_q.weight") { // the lite models
+	if m.queryRank == 0 || l.has("attn_q.weight") { // the lite models
 		q = p.linear(h, l.linear("attn_q", p.c.Dim, heads*key))
 	} else {
 		a := p.norm(p.linear(h, l.linear("attn_q_a", p.c.Dim, m.queryRank)), l.norm("attn_q_a_norm", m.queryRank))

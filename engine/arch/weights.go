@@ -121,6 +121,10 @@ func (w *weights) floats(name string, n, rows int) kernels.Ref {
 		w.fault(name, t.Type.String(), "F32")
 		return kernels.None
 	}
+	if kernels.DType(t.Type).Family() != kernels.FamilyFloat && t.Type != gguf.F64 {
+		w.fault(name, t.Type.String(), "F32, F16, BF16 or F64")
+		return kernels.None
+	}
 	values := w.decode(t)
 	if values == nil {
 		return kernels.None
@@ -177,6 +181,15 @@ type linear struct {
 
 // has reports whether the layer has this tensor, "attn_qkv.weight" for example.
 func (l *layer) has(name string) bool { return l.weights.has(l.prefix + name) }
+
+// rows returns the number of rows of a matrix of the layer, 0 where the file has none.
+func (l *layer) rows(name string) int64 {
+	t, ok := l.file.Tensor(l.prefix + name)
+	if !ok {
+		return 0
+	}
+	return t.Rows()
+}
 
 // vector registers a vector of the layer.
 func (l *layer) vector(name string, n int) kernels.Ref { return l.weights.vector(l.prefix+name, n) }
