@@ -24,11 +24,14 @@ struct act32 {
     float ds;    // d * sum
 };
 
-// Activations quantized for weights of the 256 family.
+// Activations quantized for weights of the 256 family: x[i] ~ d[i/64] * q[i].
 struct act256 {
     int8_t q[256];
-    int16_t sum[16]; // of q, each 16
-    float d;
+    float d[4];
+    float ds;          // unit of the sums below
+    int16_t sum[16];   // of q, each 16: exact
+    int16_t sum16[16]; // of d*q each 16, in units of ds: for minimums
+    int16_t sum32[8];  // of d*q each 32, in units of ds: sum16's neighbours added
 };
 
 enum act_form { FORM_F32 = 0, FORM_32 = 1, FORM_256 = 2, FORM_COUNT = 3 };

@@ -30,22 +30,27 @@ static float dot32(const struct infer_unpacked32 *w, const struct act32 *x, int6
     return total;
 }
 
-// FAMILY_256, block by block: the sum over groups of 16 of scale * (exact integer sum), the like of the minimums, and
-// total += dx * (d*sum - dmin*minimums), each in one rounding.
+// FAMILY_256, block by block: for each 64 weights the exact sum over groups of 16 of scale * (integer sum), weighed by the
+// activations' scale there; the minimums' exact sum; then the weights' two scales, each step in one rounding.
 static float dot256(const struct infer_unpacked256 *w, const struct act256 *x, int64_t blocks, float total)
 {
     for (int64_t b = 0; b < blocks; b++) {
-        int32_t sum = 0, minimums = 0;
-        for (int g = 0; g < 16; g++) {
-            int32_t part = 0;
-            for (int i = 16 * g; i < 16 * g + 16; i++)
-                part += w[b].q[i] * x[b].q[i];
-            sum += w[b].scale[g] * part;
-            minimums += w[b].min[g] * x[b].sum[g];
+        int32_t minimums = 0;
+        float weighed = 0;
+        for (int part = 0; part < 4; part++) {
+            int32_t sum = 0;
+            for (int g = 4 * part; g < 4 * part + 4; g++) {
+                int32_t products = 0;
+                for (int i = 16 * g; i < 16 * g + 16; i++)
+                    products += w[b].q[i] * x[b].q[i];
+                sum += w[b].scale[g] * products;
+                minimums += w[b].min[g] * x[b].sum16[g];
+            }
+            weighed = fmaf((float)sum, x[b].d[part], weighed);
         }
-        float t = w[b].d * (float)sum;
-        t = fmaf(-w[b].dmin, (float)minimums, t);
-        total = fmaf(x[b].d, t, total);
+        total = fmaf(w[b].d, weighed, total);
+        if (w[b].dmin != 0)
+            total = fmaf(-w[b].dmin, (float)minimums * x[b].ds, total);
     }
     return total;
 }

@@ -3,13 +3,34 @@
 
 #include "cpu_math.h"
 
+// Squared rounding error of 32 values at `steps` steps up to the highest, in units of the highest.
+static inline float rounding_error(v16 lo, v16 hi, float highest, float steps)
+{
+    v16 inverse = v_set1(steps / highest);
+    v16 a = v_mul(lo, inverse), b = v_mul(hi, inverse);
+    a = v_sub(a, v_round(a));
+    b = v_sub(b, v_round(b));
+    return v_sum(v_fma(a, a, v_mul(b, b))) / (steps * steps);
+}
+
+#ifndef NCAND
+#define NCAND 8
+#endif
 static void rows_quantize32(const float *x, int64_t n, struct act32 *out)
 {
     for (int64_t b = 0; b < n / 32; b++, x += 32, out++) {
         v16 lo = v_load(x), hi = v_load(x + 16);
         float highest = v_highest(v_max(v_abs(lo), v_abs(hi)));
-        out->d = highest / 127.0f;
-        v16 inverse = v_set1(highest > 0 ? 127.0f / highest : 0.0f);
+        float steps = 127, least = INFINITY;
+        for (int i = 0; i < NCAND && highest > 0; i++) {
+            float error = rounding_error(lo, hi, highest, (float)(127 - i));
+            if (error < least) {
+                least = error;
+                steps = (float)(127 - i);
+            }
+        }
+        out->d = highest / steps;
+        v16 inverse = v_set1(highest > 0 ? steps / highest : 0.0f);
         float rounded[32];
         v_store(rounded, v_round(v_mul(lo, inverse)));
         v_store(rounded + 16, v_round(v_mul(hi, inverse)));
@@ -26,23 +47,38 @@ static void rows_quantize32(const float *x, int64_t n, struct act32 *out)
 static void rows_quantize256(const float *x, int64_t n, struct act256 *out)
 {
     for (int64_t b = 0; b < n / 256; b++, x += 256, out++) {
-        v16 most = v_set1(0);
-        for (int i = 0; i < 256; i += 16)
-            most = v_max(v_abs(v_load(x + i)), most);
-        float highest = v_highest(most);
-        out->d = highest / 127.0f;
-        v16 inverse = v_set1(highest > 0 ? 127.0f / highest : 0.0f);
-        for (int g = 0; g < 16; g++) {
-            float rounded[16];
-            v_store(rounded, v_round(v_mul(v_load(x + 16 * g), inverse)));
-            int32_t sum = 0;
-            for (int i = 0; i < 16; i++) {
-                int8_t q = (int8_t)(int32_t)rounded[i];
-                out->q[16 * g + i] = q;
-                sum += q;
+        float sums[16], highest_sum = 0;
+        for (int g = 0; g < 4; g++) {
+            v16 most = v_set1(0);
+            for (int i = 0; i < 64; i += 16)
+                most = v_max(v_abs(v_load(x + 64 * g + i)), most);
+            float highest = v_highest(most);
+            out->d[g] = highest / 127.0f;
+            v16 inverse = v_set1(highest > 0 ? 127.0f / highest : 0.0f);
+            for (int j = 4 * g; j < 4 * g + 4; j++) {
+                float rounded[16];
+                v_store(rounded, v_round(v_mul(v_load(x + 16 * j), inverse)));
+                int32_t sum = 0;
+                for (int i = 0; i < 16; i++) {
+                    int8_t q = (int8_t)(int32_t)rounded[i];
+                    out->q[16 * j + i] = q;
+                    sum += q;
+                }
+                out->sum[j] = (int16_t)sum;
+                sums[j] = out->d[g] * (float)sum;
             }
-            out->sum[g] = (int16_t)sum;
         }
+        for (int j = 0; j < 8; j++) { // sums of 32 are the largest up to a factor of two, which the scale leaves room for
+            float a = fabsf(sums[2 * j]), b = fabsf(sums[2 * j + 1]);
+            highest_sum = a > highest_sum ? a : highest_sum;
+            highest_sum = b > highest_sum ? b : highest_sum;
+        }
+        out->ds = highest_sum / 16383.0f;
+        float inverse = highest_sum > 0 ? 16383.0f / highest_sum : 0.0f;
+        for (int j = 0; j < 16; j++)
+            out->sum16[j] = (int16_t)(int32_t)(((sums[j] * inverse) + 12582912.0f) - 12582912.0f);
+        for (int j = 0; j < 8; j++)
+            out->sum32[j] = (int16_t)(out->sum16[2 * j] + out->sum16[2 * j + 1]);
     }
 }
 
