@@ -47,7 +47,9 @@ func readConfig(k *keys, norm kernels.Norm, o Options) Config {
 		c.Layers = 1
 	}
 	if c.Asked = o.Context; c.Asked == 0 {
-		c.Asked = c.Context
+		if c.Asked = c.Context; o.DefaultContext > 0 {
+			c.Asked = min(c.Asked, o.DefaultContext)
+		}
 	}
 	c.Heads = k.perLayer("attention.head_count", c.Layers, nil)
 	c.KVHeads = k.perLayer("attention.head_count_kv", c.Layers, c.Heads)

@@ -8,8 +8,10 @@ import (
 	"testing"
 
 	"github.com/infer-go/infer/engine/gguf"
+	"github.com/infer-go/infer/kernels"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+	"pgregory.net/rapid"
 )
 
 // record returns the error of recording a sketch, which must be one.
@@ -228,6 +230,52 @@ func TestWithoutArchitecture(t *testing.T) {
 	var fault *KeyError
 	require.True(t, errors.As(err, &fault))
 	assert.Equal(t, "general.architecture", fault.Key)
+}
+
+// Whatever the keys hold, recording gives a plan that can be laid out, or an error.
+func TestHostileKeys(t *testing.T) {
+	sketches := map[string]*sketch{}
+	keys := map[string][]string{}
+	for _, row := range Known() {
+		s := newSketch(t, row.Name, nil)
+		f := s.open(t)
+		k := newKeys(f, row.Name)
+		c := readConfig(k, row.norm, Options{})
+		p := &plan{Plan: kernels.NewPlan(), c: c}
+		row.record(p, newWeights(f, p.Plan, c.Experts), c)
+		for key := range k.asked {
+			keys[row.Name] = append(keys[row.Name], strings.TrimPrefix(key, row.Name+"."))
+		}
+		slices.Sort(keys[row.Name])
+		sketches[row.Name] = s
+	}
+	rapid.Check(t, func(r *rapid.T) {
+		s := sketches[rapid.SampledFrom(names()).Draw(r, "arch")].clone()
+		for range rapid.IntRange(1, 3).Draw(r, "changes") {
+			key := rapid.SampledFrom(keys[s.arch]).Draw(r, "key")
+			s.keys[key] = rapid.OneOf(
+				rapid.Custom(func(r *rapid.T) any { return rapid.Int64().Draw(r, "int64") }),
+				rapid.Custom(func(r *rapid.T) any { return rapid.Uint32Range(0, 70).Draw(r, "small") }),
+				rapid.Custom(func(r *rapid.T) any { return rapid.Uint32().Draw(r, "uint32") }),
+				rapid.Custom(func(r *rapid.T) any { return rapid.Float32().Draw(r, "float32") }),
+				rapid.Custom(func(r *rapid.T) any { return rapid.Bool().Draw(r, "bool") }),
+				rapid.Custom(func(r *rapid.T) any { return rapid.SampledFrom([]string{"yarn", "longrope", ""}).Draw(r, "text") }),
+				rapid.Custom(func(r *rapid.T) any { return rapid.SliceOfN(rapid.Int32(), 0, 8).Draw(r, "int32s") }),
+				rapid.Custom(func(r *rapid.T) any { return rapid.SliceOfN(rapid.Bool(), 0, 8).Draw(r, "bools") }),
+			).Draw(r, "value")
+		}
+		m, err := Record(s.open(t), Options{})
+		if err != nil {
+			return
+		}
+		l := kernels.Limits{MaxRows: 2, MaxWanted: 1, CacheDType: kernels.F32, Pages: make([]int, len(m.Plan.PageKinds))}
+		for i := range l.Pages {
+			l.Pages[i] = 1
+		}
+		if err := m.Plan.Finish(l); err != nil {
+			r.Fatalf("recorded, but not laid out: %v", err)
+		}
+	})
 }
 
 // FuzzRecord feeds files that the format accepts: recording them gives a plan or an error, never a panic.

@@ -334,14 +334,15 @@ func TestLongRope(t *testing.T) {
 	s := newSketch(t, "phi3", map[string]any{"rope.scaling.original_context_length": uint32(32), "rope.scaling.attn_factor": float32(1.25)})
 	s.tensors["rope_factors_short.weight"] = blob{[]int64{4}, []float32{1, 1, 1, 1}, gguf.F32}
 	s.tensors["rope_factors_long.weight"] = blob{[]int64{4}, []float32{2, 4, 8, 16}, gguf.F32}
-	for context, factor := range map[int]float64{0: 2, 64: 2, 33: 2, 32: 1, 16: 1} {
-		m, err := Record(s.open(t), Options{Context: context})
+	for o, factor := range map[Options]float64{{}: 2, {Context: 64}: 2, {Context: 33}: 2, {Context: 32}: 1, {Context: 16}: 1,
+		{DefaultContext: 32}: 1, {DefaultContext: 33}: 2, {DefaultContext: 900}: 2, {Context: 33, DefaultContext: 32}: 2} {
+		m, err := Record(s.open(t), o)
 		require.NoError(t, err)
 		assert.Empty(t, m.Unused.Tensors)
 		for i, o := range m.Plan.Ops {
 			if o.Kind == kernels.OpAngles {
 				assert.Equal(t, float32(1.25), m.Plan.Ops[i].F[0])
-				assert.InDelta(t, 1/factor, m.Plan.ConstantValues(o.In[0])[0], 1e-7, "context %d", context)
+				assert.InDelta(t, 1/factor, m.Plan.ConstantValues(o.In[0])[0], 1e-7, "%+v", o)
 			}
 		}
 	}
