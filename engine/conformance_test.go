@@ -132,7 +132,7 @@ func TestConformance(t *testing.T) {
 			assert.LessOrEqual(t, distance, limit)
 			half, err := allLogits(model, c.tokens, 0, Options{Threads: 1})
 			require.NoError(t, err)
-			t.Logf("f16 cache: relative L2 %.2e, limit %.2e, ratios %.3f %.3f", relativeL2(half, c.target), c.meta.Errors["default_config_vs_ref"], distance/c.meta.Errors["own_vs_ref"], relativeL2(half, c.target)/c.meta.Errors["default_config_vs_ref"])
+			t.Logf(c.name+" f16 cache: relative L2 %.2e, limit %.2e, ratios %.3f %.3f", relativeL2(half, c.target), c.meta.Errors["default_config_vs_ref"], distance/c.meta.Errors["own_vs_ref"], relativeL2(half, c.target)/c.meta.Errors["default_config_vs_ref"])
 			assert.LessOrEqual(t, relativeL2(half, c.target), c.meta.Errors["default_config_vs_ref"], "f16 cache")
 			for _, chunk := range []int{1, 7} {
 				again, err := allLogits(model, c.tokens, chunk, Options{CacheType: "f32", Threads: 2})

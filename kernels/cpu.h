@@ -19,19 +19,20 @@
 // Activations quantized for weights with a scale every 32: x[i] ~ d * q[i].
 struct act32 {
     int8_t q[32];
-    int32_t sum; // of q
+    int32_t bias; // -128 * (sum of q): what weights stored with 128 added start their sums at
     float d;
-    float ds;    // d * sum
+    float ds;     // d * (sum of q)
 };
 
 // Activations quantized for weights of the 256 family: x[i] ~ d[i/64] * q[i].
 struct act256 {
     int8_t q[256];
     float d[4];
-    float ds;          // unit of the sums below
-    int16_t sum[16];   // of q, each 16: exact
-    int16_t sum16[16]; // of d*q each 16, in units of ds: for minimums
-    int16_t sum32[8];  // of d*q each 32, in units of ds: sum16's neighbours added
+    float ds;           // unit of the sums below
+    int32_t bias16[16]; // -128 * (sum of 16 q)
+    int32_t bias32[8];  // -128 * (sum of 32 q)
+    int16_t sum16[16];  // of d*q each 16, in units of ds: for minimums
+    int16_t sum32[8];   // of d*q each 32, in units of ds: sum16's neighbours added
 };
 
 enum act_form { FORM_F32 = 0, FORM_32 = 1, FORM_256 = 2, FORM_COUNT = 3 };

@@ -138,7 +138,13 @@ func readHeader(path string, data []byte, size int64) (h header, err error) {
 	if h, err = parseHeader(path, data, size); err != nil {
 		return header{}, err
 	}
-	if h, err = parseHeader(path, bytes.Clone(data[:h.bytes]), size); err != nil {
+	return parseCopy(path, bytes.Clone(data[:h.bytes]), size)
+}
+
+// parseCopy parses a header that was sound a moment ago.
+func parseCopy(path string, copied []byte, size int64) (header, error) {
+	h, err := parseHeader(path, copied, size)
+	if err != nil {
 		return header{}, &FormatError{Path: path, Err: fmt.Errorf("%w: %w", ErrChanged, err)}
 	}
 	return h, nil

@@ -3,13 +3,16 @@ package gguf
 import (
 	"bytes"
 	"errors"
+	"fmt"
 	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -140,6 +143,9 @@ func TestAdvise(t *testing.T) {
 	}
 	require.NoError(t, w.AddTensorBytes("small", I8, []int64{1}, []byte{7}))
 	require.NoError(t, w.Write())
+	inMemory, err := os.ReadFile(path)
+	require.NoError(t, err)
+	systems := map[string]System{"OS": OS, "InMemory": InMemory, "files": files{path: inMemory}}
 	for name, system := range systems {
 		f, err := OpenWith(path, system)
 		require.NoError(t, err)
@@ -221,6 +227,57 @@ func TestHeaderIsParsedFromItsCopy(t *testing.T) {
 	}
 	assert.Equal(t, "value", f.Metadata.Value("key"))
 	assert.Equal(t, []string{"key"}, f.Metadata.Keys())
+}
+
+func TestHeaderChangesBesideItsCopy(t *testing.T) {
+	_, err := parseCopy("m", start(3, 0, 1), 24)
+	assert.ErrorIs(t, err, ErrChanged)
+	assert.ErrorIs(t, err, ErrTruncated)
+}
+
+func TestSystemFaults(t *testing.T) {
+	_, err := OS.Open(filepath.Join(t.TempDir(), "absent"))
+	assert.ErrorIs(t, err, fs.ErrNotExist)
+	closed, err := os.Create(filepath.Join(t.TempDir(), "closed"))
+	require.NoError(t, err)
+	require.NoError(t, closed.Close())
+	_, err = mapFile(closed, 1)
+	assert.Error(t, err)
+	_, err = readFile(closed, 1)
+	assert.ErrorIs(t, err, fs.ErrClosed)
+}
+
+// TestOpenLargeVocabulary bounds the time and the allocations of a vocabulary as large as they come.
+func TestOpenLargeVocabulary(t *testing.T) {
+	const tokens, mostTime, mostAllocations = 262144, 60 * time.Millisecond * raceSlowdown, 100
+	words, scores, kinds := make([]string, tokens), make([]float32, tokens), make([]int32, tokens)
+	for i := range words {
+		words[i] = fmt.Sprintf("▁token%d", i)
+	}
+	path := filepath.Join(t.TempDir(), "vocabulary.gguf")
+	w := NewFileWriter(path)
+	w.SetStrings("tokenizer.ggml.tokens", words)
+	w.SetFloat32s("tokenizer.ggml.scores", scores)
+	w.SetInt32s("tokenizer.ggml.token_type", kinds)
+	require.NoError(t, w.Write())
+	elapsed := time.Hour
+	for range 5 { // the best of five: other programs share this machine
+		started := time.Now()
+		f, err := Open(path)
+		require.NoError(t, err)
+		got, _, err := f.Metadata.Strings("tokenizer.ggml.tokens")
+		elapsed = min(elapsed, time.Since(started))
+		require.NoError(t, err)
+		require.True(t, slices.Equal(words, got))
+		require.NoError(t, f.Close())
+	}
+	assert.Less(t, elapsed, mostTime)
+	assert.Less(t, testing.AllocsPerRun(1, func() {
+		f, err := Open(path)
+		require.NoError(t, err)
+		require.NoError(t, f.Close())
+	}), float64(mostAllocations))
+	t.Logf("%d tokens opened and unpacked in %v", tokens, elapsed)
 }
 
 func TestReadAll(t *testing.T) {

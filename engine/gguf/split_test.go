@@ -97,6 +97,17 @@ func TestSplitRefusesNamesAndLimits(t *testing.T) {
 	assert.ErrorIs(t, w.Write(), ErrLimit)
 }
 
+// TestSplitOfHugeTensors: sizes near the end of int64 must not wrap while the parts are planned.
+func TestSplitOfHugeTensors(t *testing.T) {
+	w := NewFileWriter(filepath.Join(t.TempDir(), "model.gguf"))
+	require.NoError(t, w.Split(SplitLimit{Bytes: 1 << 62}))
+	for i := range 9 {
+		require.NoError(t, w.AddTensor(fmt.Sprint(i), I8, []int64{1<<63 - 1}, nil))
+	}
+	assert.ErrorIs(t, w.Write(), ErrLimit)
+	assertEmptyFolder(t, filepath.Dir(w.path))
+}
+
 // partFile is a part with one tensor.
 func partFile(no, count uint16, total uint32, tensor string) []byte {
 	return start(3, 1, 3).keyU16(keySplitNo, no).keyU16(keySplitCount, count).keyU32(keySplitTensors, total).

@@ -292,6 +292,10 @@ func (c *counter) Write(b []byte) (int, error) {
 }
 
 func writeTensor(out io.Writer, path string, t *source, alignment int) error {
+	if t.write == nil {
+		return &FormatError{Path: path, Tensor: t.Name, Err: ErrData, Found: "no data function",
+			Expected: "one that writes the tensor"}
+	}
 	c := &counter{out, t.Size}
 	if err := t.write(c); err != nil {
 		return &FormatError{Path: path, Tensor: t.Name, Err: err}

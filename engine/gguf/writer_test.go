@@ -245,6 +245,7 @@ func TestWriterLimitsCounts(t *testing.T) {
 		require.NoError(t, w.Set(fmt.Sprint(i), true))
 	}
 	assert.ErrorIs(t, w.Set("more", true), ErrLimit)
+	assert.ErrorIs(t, w.CopyMetadata(openSample(t)), ErrLimit)
 	w = NewWriter(io.Discard)
 	for i := range maxTensors {
 		require.NoError(t, w.AddTensor(fmt.Sprint(i), I8, []int64{1}, nil))
@@ -272,6 +273,7 @@ func TestWriterChecksData(t *testing.T) {
 		{func(out io.Writer) error { _, err := out.Write(make([]byte, 31)); return err }, ErrData, "found 31 bytes, expected 32 for F32 [8]"},
 		{func(out io.Writer) error { _, err := out.Write(make([]byte, 33)); return err }, ErrData, "1 bytes too many"},
 		{func(out io.Writer) error { out.Write(make([]byte, 33)); return nil }, ErrData, "found 0 bytes"},
+		{nil, ErrData, "no data function"},
 		{func(io.Writer) error { return broken }, broken, "source broke"},
 	} {
 		path := filepath.Join(t.TempDir(), "w.gguf")
