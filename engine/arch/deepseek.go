@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math"
 
+	"github.com/infer-go/infer/engine/gguf"
 	"github.com/infer-go/infer/kernels"
 )
 
@@ -110,18 +111,53 @@ func (p *plan) attendLatent(l *layer, h kernels.Ref, m mla, heads int, angles ke
 	q = p.Rope(q, angles, heads, key, m.plain, kernels.RopePairs)
 	rotated := p.Rope(p.Columns(kv, int64(m.rank), int64(m.rotated)), angles, 1, m.rotated, 0, kernels.RopePairs)
 	latent := p.norm(p.Columns(kv, 0, int64(m.rank)), l.norm("attn_kv_a_norm", m.rank))
-	if l.has("attn_k_b.weight") {
-		return p.attendAbsorbed(l, q, latent, rotated, m, heads)
+	switch {
+	case l.has("attn_k_b.weight"):
+		toLatent := l.matrices(l.prefix+"attn_k_b.weight", m.plain, m.rank, heads)
+		toValue := l.matrices(l.prefix+"attn_v_b.weight", m.rank, m.value, heads)
+		return p.attendAbsorbed(q, latent, rotated, toLatent, toValue, m, heads)
+	case l.has("attn_kv_b.bias") || l.has("attn_kv_b.scale"):
+		return p.attendExpanded(l, q, latent, rotated, m, heads)
+	default:
+		both := l.matrix(l.prefix+"attn_kv_b.weight", m.rank, heads*(m.plain+m.value))
+		toValue := p.WeightGroups(both, int64(heads), int64(m.plain), int64(m.value))
+		return p.attendAbsorbed(q, latent, rotated, l.transposedKeys(both, m, heads), toValue, m, heads)
 	}
-	return p.attendExpanded(l, q, latent, rotated, m, heads)
+}
+
+// transposedKeys makes attn_k_b from the older files' attn_kv_b [heads*(plain+value), rank]: of each head the rows that make
+// plain keys, transposed to [rank, plain]. Floats keep their type; quantized blocks lie along the other dimension and
+// become halves.
+func (l *layer) transposedKeys(both kernels.Ref, m mla, heads int) kernels.Ref {
+	name := l.prefix + "attn_kv_b.weight"
+	t, ok := l.file.Tensor(name)
+	if !ok || both == none {
+		return none
+	}
+	values := l.decode(t)
+	if values == nil {
+		return none
+	}
+	kind, pack := kernels.F16, appendHalf
+	if t.Type == gguf.F32 || t.Type == gguf.BF16 { // a half has fewer exponents
+		kind, pack = kernels.F32, appendFloat
+	}
+	data := make([]byte, 0, 4*heads*m.rank*m.plain)
+	for h := range heads {
+		rows := values[h*(m.plain+m.value)*m.rank:]
+		for r := range m.rank {
+			for i := range m.plain {
+				data = pack(data, rows[i*m.rank+r])
+			}
+		}
+	}
+	return l.plan.ConstantStack(name+" keys transposed", kind, int64(m.plain), int64(m.rank), int64(heads), data)
 }
 
 // attendAbsorbed keeps only the latent and the rotated part in the cache, shared by all heads: the matrix that would make
 // plain keys is applied to the queries instead, the one that would make values to the result.
-func (p *plan) attendAbsorbed(l *layer, q, latent, rotated kernels.Ref, m mla, heads int) kernels.Ref {
+func (p *plan) attendAbsorbed(q, latent, rotated, toLatent, toValue kernels.Ref, m mla, heads int) kernels.Ref {
 	key, wide := m.plain+m.rotated, m.rank+m.rotated
-	toLatent := l.matrices(l.prefix+"attn_k_b.weight", m.plain, m.rank, heads)
-	toValue := l.matrices(l.prefix+"attn_v_b.weight", m.rank, m.value, heads)
 	queries := p.HeadsMatMul(q, toLatent, heads, key, wide)
 	keys := p.Buffer(wide)
 	if queries == none || toValue == none {
@@ -136,8 +172,8 @@ func (p *plan) attendAbsorbed(l *layer, q, latent, rotated kernels.Ref, m mla, h
 	return p.HeadsMatMul(mixed, toValue, heads, m.rank, 0)
 }
 
-// attendExpanded makes each head's keys and values from the latent and keeps those: older files store the matrices for both
-// in one tensor, the wrong way round to absorb them.
+// attendExpanded makes each head's keys and values from the latent and keeps those: what an older file asks for whose matrix
+// has a bias or a scale.
 func (p *plan) attendExpanded(l *layer, q, latent, rotated kernels.Ref, m mla, heads int) kernels.Ref {
 	key, both := m.plain+m.rotated, m.plain+m.value
 	kv := p.linear(latent, l.linear("attn_kv_b", m.rank, heads*both))

@@ -1,8 +1,10 @@
 package arch
 
 import (
+	"encoding/binary"
 	"fmt"
 	"math"
+	"math/rand/v2"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -327,6 +329,36 @@ func TestDeepseekForms(t *testing.T) {
 		absorbed.tensors[p+"attn_k_b.weight"], absorbed.tensors[p+"attn_v_b.weight"] = keys, values
 	}
 	assert.Less(t, distance(t, absorbed, lite), 1e-12)
+
+	expanded := lite.clone() // a scale keeps the older form from being absorbed
+	for i := range 2 {
+		p := fmt.Sprintf("blk.%d.attn_kv_b", i)
+		expanded.tensors[p+".weight"] = lite.tensors[p+".weight"].scaled(4)
+		expanded.tensors[p+".scale"] = blob{[]int64{1}, []float32{0.25}, gguf.F32}
+	}
+	m, err := Record(expanded.open(t), Options{})
+	require.NoError(t, err)
+	require.EqualValues(t, value, m.Plan.Cache[0].VDim)
+	assert.Less(t, distance(t, expanded, lite), 1e-12)
+}
+
+// Halves are made as the kernels make them.
+func TestAppendHalf(t *testing.T) {
+	r := rand.New(rand.NewPCG(1, 2))
+	values := []float32{0, 1, 65504, 65519.99, 65520, 65536, 1e9, 0x1p-14, 0x1p-24, 0x1p-25, 0x1.8p-25, 0x1.002p-14, 0x1.001p0, 0x1.003p0, float32(inf())}
+	for range 100000 {
+		values = append(values, math.Float32frombits(r.Uint32()))
+	}
+	for _, v := range values {
+		for _, f := range []float32{v, -v} {
+			got := binary.LittleEndian.Uint16(appendHalf(nil, f))
+			if f != f {
+				assert.Equal(t, uint16(0x7e00), got&0x7fff)
+				continue
+			}
+			require.Equal(t, kernels.F32ToF16(f), got, "%x", f)
+		}
+	}
 }
 
 // Long contexts take the long factors.
