@@ -170,8 +170,7 @@ func (d *Device) Prepare(p *Plan, weights [][]byte) error {
 	}
 	for _, c := range p.constants { // each is a small buffer of its own, kept alive and in place by the pinner
 		index := int32(len(d.attached))
-		data := append([]float32(nil), c.data...)
-		if err := d.attach(unsafe.Slice((*byte)(unsafe.Pointer(&data[0])), 4*len(data))); err != nil {
+		if err := d.attach(c.data); err != nil {
 			return err
 		}
 		tensors[c.ref].Buffer = index

@@ -105,10 +105,10 @@ type Plan struct {
 	finished  bool
 }
 
-// constant is a small table computed when the plan is recorded, such as rope frequencies.
+// constant is a table computed when the plan is recorded, such as rope frequencies, as its tensor's type packs it.
 type constant struct {
 	ref  Ref
-	data []float32
+	data []byte
 }
 
 // NewPlan starts an empty plan.
@@ -137,14 +137,6 @@ func (p *Plan) Weight(name string, t DType, cols, rows, mats int64, buffer int32
 	}
 	return p.add(name, Tensor{Buffer: buffer, DType: t, RowsKind: RowsFixed, Offset: offset, Stride: stride,
 		Cols: cols, Rows: rows, Mats: mats, MatStride: stride * rows})
-}
-
-// Constant registers a table of float32 computed when the plan is recorded, as a vector.
-func (p *Plan) Constant(name string, data []float32) Ref {
-	n := int64(len(data))
-	r := p.add(name, Tensor{Buffer: 0, DType: F32, RowsKind: RowsFixed, Stride: 4 * n, Cols: n, Rows: 1, Mats: 1, MatStride: 4 * n})
-	p.constants = append(p.constants, constant{r, data})
-	return r
 }
 
 // WeightRows is a view of rows [from, from+count) of a matrix, for files that stack several matrices in one tensor.

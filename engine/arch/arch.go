@@ -20,9 +20,11 @@ import (
 
 // Options are what the engine decides before a model is recorded.
 type Options struct {
-	// Context is the most positions a sequence will have; 0 takes the model's own context length. Models that carry two
-	// sets of rope frequencies (longrope) use the long one where it is beyond their original context.
-	Context int
+	// Context is the most positions a sequence will have; 0 takes the model's own context length, cut to DefaultContext
+	// where that is above 0. Models that carry two sets of rope frequencies (longrope) use the long one where the
+	// context is beyond their original one.
+	Context        int
+	DefaultContext int
 }
 
 // Model is a recorded model.
@@ -96,8 +98,8 @@ func Record(f *gguf.File, o Options) (*Model, error) {
 	if !ok {
 		return nil, &UnknownArchitectureError{path, name, names()}
 	}
-	if o.Context < 0 {
-		return nil, fmt.Errorf("arch: a context of %d positions asked, expected at least 1, or 0 for the model's own", o.Context)
+	if o.Context < 0 || o.DefaultContext < 0 {
+		return nil, fmt.Errorf("arch: a context of %d positions (%d by default) asked, expected at least 1, or 0 for the model's own", o.Context, o.DefaultContext)
 	}
 	k := newKeys(f, name)
 	c := readConfig(k, row.norm, o)
@@ -110,6 +112,7 @@ func Record(f *gguf.File, o Options) (*Model, error) {
 	if err := errors.Join(k.err(), p.Err()); err != nil {
 		return nil, fmt.Errorf("%s: architecture %s: %w", path, name, err)
 	}
+	narrow(p.Plan)
 	m := &Model{Arch: name, Plan: p.Plan, Vocab: c.Vocab, Dim: c.Dim, Layers: c.Layers, Heads: c.Heads[0], KVHeads: c.KVHeads[0],
 		ContextLength: c.Context, Experts: c.Experts, ExpertsUsed: c.ExpertsUsed, Parameters: w.parameters,
 		WeightBytesPerToken: bytesPerToken(p.Plan), MultiplyAddsPerToken: multiplyAdds(p.Plan)}

@@ -18,12 +18,32 @@ const (
 
 // table lists every architecture, by name.
 var table = []Row{
+	{"bloom", "BLOOM, BLOOMZ", "ALiBi", layerNorm, bloom},
+	{"cohere2", "Command R7B, Command A", "sliding window on three of four layers, rope on these alone", layerNorm, cohere2},
+	{"command-r", "Command R, Command R+, Aya", "norms on query and key heads where present", layerNorm, commandR},
+	{"deepseek2", "DeepSeek V2, V2 Lite, V3, R1, Kimi K2", "MLA in both file forms, softmax and sigmoid routers with groups, YaRN", rms, deepseek2},
+	{"falcon", "Falcon 7B, 40B, 180B", "one norm a layer or two", layerNorm, falcon},
 	{"gemma", "Gemma 2B, 7B", "", rms, gemma},
 	{"gemma2", "Gemma 2 2B to 27B", "sliding window on every second layer, capped scores and logits", rms, gemma2},
 	{"gemma3", "Gemma 3 270M to 27B", "sliding window on five of six layers, two rope bases, linear rope scaling", rms, gemma3},
+	{"glm4", "GLM-4-0414 9B, 32B", "", rms, glm4},
+	{"gpt-oss", "gpt-oss 20B, 120B", "attention sinks, sliding window on every second layer, MXFP4 experts", rms, gptOSS},
+	{"gpt2", "GPT-2, DistilGPT2", "learned positions", layerNorm, gpt2},
+	{"gptneox", "Pythia, GPT-NeoX 20B, Dolly 2", "parallel or sequential residual", layerNorm, gptneox},
+	{"granite", "Granite 3.0 to 4.0", "rope can be off", rms, granite},
+	{"granitemoe", "Granite 3.0 1B-A400M, 3B-A800M", "shared experts where present", rms, granite},
 	{"llama", "Llama 1 to 3.3, Mistral, Mixtral, SmolLM2, TinyLlama, Yi", "linear, YaRN, longrope and Llama 3 rope scaling; biases; tied embeddings; experts", rms, llama},
+	{"olmo2", "OLMo 2, OLMo 3", "OLMo 3: sliding window on three of four layers", rms, olmo2},
+	{"olmoe", "OLMoE 1B-7B", "", rms, olmoe},
+	{"phi2", "Phi-1, Phi-1.5, Phi-2", "", layerNorm, phi2},
+	{"phi3", "Phi-3, Phi-3.5, Phi-4, Phi-4 mini", "longrope: short and long factors", rms, phi3},
 	{"qwen2", "Qwen 1.5, 2, 2.5, QwQ, DeepSeek-R1-Distill-Qwen", "", rms, qwen2},
+	{"qwen2moe", "Qwen 1.5 MoE A2.7B, Qwen 2 57B-A14B", "gated shared expert", rms, qwen2moe},
 	{"qwen3", "Qwen 3 0.6B to 32B", "", rms, qwen3},
+	{"qwen3moe", "Qwen 3 30B-A3B, 235B-A22B, Qwen 3 Coder", "", rms, qwen3moe},
+	{"smollm3", "SmolLM3 3B", "no rope on every fourth layer", rms, smollm3},
+	{"stablelm", "StableLM 3B, StableLM 2 1.6B, 12B", "parallel residual where there is no second norm", layerNorm, stablelm},
+	{"starcoder2", "StarCoder2 3B, 7B, 15B", "", layerNorm, starcoder2},
 }
 
 // Known lists the architectures of the table.

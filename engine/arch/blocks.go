@@ -114,6 +114,11 @@ func (p *plan) output(l *layer, mixed kernels.Ref, a attention, scale float32, r
 	return p.project(mixed, l.linear("attn_output", a.heads*a.valueDim, p.c.Dim), scale, residual)
 }
 
+// biasedOutput is output with a bias that the file must have.
+func (p *plan) biasedOutput(l *layer, mixed kernels.Ref, a attention, residual kernels.Ref) kernels.Ref {
+	return p.project(mixed, l.biased("attn_output", a.heads*a.valueDim, p.c.Dim), 1, residual)
+}
+
 // ffnNames are the tensors of a gated network; shared experts have names of their own.
 type ffnNames struct{ gate, up, down string }
 
@@ -122,18 +127,18 @@ var (
 	ffnShared = ffnNames{"ffn_gate_shexp", "ffn_up_shexp", "ffn_down_shexp"}
 )
 
-// gatedFFN is scale * down(act(gate h) * up h) + residual. Where the file has no gate, it lies above up in one tensor.
+// gatedFFN is scale * down(act(gate h) * up h) + residual. A file may stack the gate on up in one tensor, up's.
 func (p *plan) gatedFFN(l *layer, h kernels.Ref, n ffnNames, width int, act kernels.Act, scale float32, residual kernels.Ref) kernels.Ref {
 	var gate, up linear
-	if l.has(n.gate + ".weight") {
-		gate, up = l.linear(n.gate, p.c.Dim, width), l.linear(n.up, p.c.Dim, width)
-	} else {
+	if !l.has(n.gate+".weight") && l.rows(n.up+".weight") == int64(2*width) {
 		gate, up = p.halves(l.linear(n.up, p.c.Dim, 2*width))
+	} else {
+		gate, up = l.linear(n.gate, p.c.Dim, width), l.linear(n.up, p.c.Dim, width)
 	}
 	down := l.linear(n.down, width, p.c.Dim)
 	s := kernels.NoEpilogue
 	s.Bias, s.Scale, s.Act, s.Up, s.UpBias = gate.bias, gate.scale, act, up.weight, up.bias
-	if up.weight == none {
+	if gate.weight == none || up.weight == none { // reported; a missing up would be taken for a network without gate
 		return none
 	}
 	return p.project(p.MatMul(h, gate.weight, s), down, scale*up.scale, residual) // up's scale passes through down
@@ -170,11 +175,15 @@ func (p *plan) plainFFN(l *layer, h kernels.Ref, width int, act kernels.Act, bia
 // has no other. The logits are scaled, and capped where softcap is not 0.
 func (p *plan) logits(w *weights, x kernels.Ref, n norm, scale, softcap float32) {
 	w.end()
-	name := "output"
-	if !w.has("output.weight") {
-		name = "token_embd"
+	m := linear{scale: 1, bias: none}
+	if w.has("output.weight") {
+		m = w.linear("output", p.c.Dim, p.c.Vocab)
+	} else {
+		m.weight = w.matrix("token_embd.weight", p.c.Dim, p.c.Vocab)
+		if w.has("output.bias") {
+			m.bias = w.vector("output.bias", p.c.Vocab)
+		}
 	}
-	m := w.linear(name, p.c.Dim, p.c.Vocab)
 	s := kernels.NoEpilogue
 	s.Bias, s.Scale = m.bias, m.scale*scale
 	if softcap != 0 {

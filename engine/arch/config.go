@@ -31,8 +31,11 @@ type Config struct {
 	Rope ropeScaling
 }
 
-// maxLayers is far above any model; it bounds the work on a hostile file.
-const maxLayers = 4096
+// Far above any model; they bound the work on a hostile file.
+const (
+	maxLayers    = 4096
+	maxHeadWidth = 1 << 14
+)
 
 func readConfig(k *keys, norm kernels.Norm, o Options) Config {
 	c := Config{keys: k, Norm: norm, Context: k.count("context_length"), Dim: k.count("embedding_length"), Layers: k.count("block_count")}
@@ -44,7 +47,9 @@ func readConfig(k *keys, norm kernels.Norm, o Options) Config {
 		c.Layers = 1
 	}
 	if c.Asked = o.Context; c.Asked == 0 {
-		c.Asked = c.Context
+		if c.Asked = c.Context; o.DefaultContext > 0 {
+			c.Asked = min(c.Asked, o.DefaultContext)
+		}
 	}
 	c.Heads = k.perLayer("attention.head_count", c.Layers, nil)
 	c.KVHeads = k.perLayer("attention.head_count_kv", c.Layers, c.Heads)
@@ -56,6 +61,12 @@ func readConfig(k *keys, norm kernels.Norm, o Options) Config {
 	c.FF = k.perLayer("feed_forward_length", c.Layers, nil)
 	c.KeyDim = k.countOr("attention.key_length", 1, c.Dim/c.Heads[0])
 	c.ValueDim = k.countOr("attention.value_length", 1, c.Dim/c.Heads[0])
+	for _, key := range []string{"attention.key_length", "attention.value_length"} {
+		if n := k.countOr(key, 1, 1); n > maxHeadWidth {
+			k.fault(key, fmt.Sprint(n), fmt.Sprintf("at most %d", maxHeadWidth))
+			c.KeyDim, c.ValueDim, c.Rotated = 1, 1, 0
+		}
+	}
 	if !k.has("attention.key_length") && c.Dim%c.Heads[0] != 0 {
 		k.fault("attention.head_count", fmt.Sprint(c.Heads[0]), fmt.Sprintf("a divisor of embedding_length, %d", c.Dim))
 	}
@@ -65,7 +76,7 @@ func readConfig(k *keys, norm kernels.Norm, o Options) Config {
 	}
 	for i, heads := range c.Heads {
 		if heads%c.KVHeads[i] != 0 {
-			k.fault("attention.head_count", fmt.Sprintf("%d in layer %d", heads, i), fmt.Sprintf("a multiple of its %d key heads", c.KVHeads[i]))
+			k.fault("attention.head_count_kv", fmt.Sprintf("%d in layer %d", c.KVHeads[i], i), fmt.Sprintf("a divisor of its %d query heads", heads))
 			break
 		}
 	}

@@ -1,6 +1,9 @@
 package arch
 
-import "github.com/infer-go/infer/kernels"
+import (
+	"github.com/infer-go/infer/engine/gguf"
+	"github.com/infer-go/infer/kernels"
+)
 
 // experts describes a layer's mixture of experts.
 type experts struct {
@@ -13,6 +16,7 @@ type experts struct {
 	groups     int     // experts are chosen within the best groups; 0 or 1: among all
 	groupsUsed int
 	choiceBias bool // the router may have a bias for the choice alone
+	biased     bool // the file must have biases of the router and the experts
 }
 
 // expertFFN sends each token through its chosen experts and adds up their results and the residual.
@@ -22,44 +26,113 @@ func (p *plan) expertFFN(l *layer, h kernels.Ref, e experts, residual kernels.Re
 	if e.choiceBias && l.has("exp_probs_b.bias") {
 		r.Bias = l.vector("exp_probs_b.bias", c.Experts)
 	}
-	router := p.linear(h, l.linear("ffn_gate_inp", c.Dim, c.Experts))
-	down := l.stack("ffn_down_exps", e.width, c.Dim)
-	var gate, up linear
+	find, findStack := l.linear, l.stack
+	if e.biased {
+		find, findStack = l.biased, l.biasedStack
+	}
+	router := p.linear(h, find("ffn_gate_inp", c.Dim, c.Experts))
+	down := findStack("ffn_down_exps", e.width, c.Dim)
+	var gate, up stack
 	if l.has("ffn_gate_up_exps.weight") {
-		gate, up = p.stackHalves(l.stack("ffn_gate_up_exps", c.Dim, 2*e.width))
+		gate, up = p.stackHalves(l, findStack("ffn_gate_up_exps", c.Dim, 2*e.width))
 	} else {
-		gate, up = l.stack("ffn_gate_exps", c.Dim, e.width), l.stack("ffn_up_exps", c.Dim, e.width)
+		gate, up = findStack("ffn_gate_exps", c.Dim, e.width), findStack("ffn_up_exps", c.Dim, e.width)
 	}
 	if router == none || up.weight == none {
 		return none
 	}
 	ids, shares := p.Route(router, r)
-	s := kernels.NoEpilogue
-	s.Bias, s.Act, s.ActParam, s.Up, s.UpBias = gate.bias, e.act, e.actParam, up.weight, up.bias
-	inner := p.Experts(h, gate.weight, ids, s)
-	s = kernels.NoEpilogue
-	s.Bias = down.bias
-	return p.ExpertSum(p.Experts(inner, down.weight, ids, s), shares, residual)
+	inner := p.expertGate(h, ids, gate, up, e)
+	plain := kernels.NoEpilogue
+	plain.Bias = down.bias
+	return p.ExpertSum(p.scaled(p.Experts(inner, down.weight, ids, plain), h, ids, down), shares, residual)
 }
 
-// stack finds a stack of one matrix [rows, cols] an expert, with the biases that it may have, [experts, rows].
-func (l *layer) stack(name string, cols, rows int) linear {
+// expertGate is act(gate h) * up h, for each chosen expert.
+func (p *plan) expertGate(h, ids kernels.Ref, gate, up stack, e experts) kernels.Ref {
+	s := kernels.NoEpilogue
+	s.Bias = gate.bias
+	if gate.scales == none && up.scales == none {
+		s.Act, s.ActParam, s.Up, s.UpBias = e.act, e.actParam, up.weight, up.bias
+		return p.Experts(h, gate.weight, ids, s)
+	}
+	if e.act == kernels.ActSwiGLUOAI {
+		p.Fail("tensor %s: scales of experts with a clamped gate are not supported", p.Names[gate.weight])
+		return none
+	}
+	g := p.scaled(p.Experts(h, gate.weight, ids, s), h, ids, gate)
+	s.Bias = up.bias
+	return p.Element(kernels.ElActMul, e.act, g, p.scaled(p.Experts(h, up.weight, ids, s), h, ids, up), 1, 0)
+}
+
+// scaled multiplies the results of the chosen experts by their experts' scales, where the stack has some. The scales are
+// looked up by a product of their own: as matrices of one element, with an input of 1.
+func (p *plan) scaled(y, h, ids kernels.Ref, m stack) kernels.Ref {
+	if m.scales == none || y == none {
+		return y
+	}
+	one := p.Element(kernels.ElClamp, kernels.ActNone, p.Columns(h, 0, 1), none, 1, 1)
+	return p.Element(kernels.ElMul, kernels.ActNone, y, p.Experts(one, m.scales, ids, kernels.NoEpilogue), 1, 0)
+}
+
+// stack is one matrix [rows, cols] an expert, with what a file may attach to it.
+type stack struct {
+	weight, bias kernels.Ref // bias: [experts, rows]
+	scales       kernels.Ref // on the product and its bias, one an expert
+	rows         int
+}
+
+// stack finds the experts' matrices by the name before ".weight".
+func (l *layer) stack(name string, cols, rows int) stack {
 	n := l.experts
-	m := linear{weight: l.matrices(l.prefix+name+".weight", cols, rows, n), bias: none, scale: 1, cols: cols, rows: rows}
+	m := stack{weight: l.matrices(l.prefix+name+".weight", cols, rows, n), bias: none, scales: none, rows: rows}
 	if l.has(name + ".bias") {
 		m.bias = l.floats(l.prefix+name+".bias", rows, n)
 	}
 	if l.has(name + ".scale") {
-		l.fault(l.prefix+name+".scale", "a scale an expert", "none: experts are not scaled")
+		m.scales = l.scales(name+".scale", n)
 	}
 	return m
 }
 
-// stackHalves splits a stack of experts whose matrices hold the gate above up.
-func (p *plan) stackHalves(m linear) (gate, up linear) {
-	if m.bias != none {
-		p.Fail("tensor %s: biases of stacked gates are not split", p.Names[m.bias])
-		m.bias = none
+// biasedStack is stack with biases that must be there.
+func (l *layer) biasedStack(name string, cols, rows int) stack {
+	if !l.has(name + ".bias") {
+		l.floats(l.prefix+name+".bias", rows, l.experts) // reports it
 	}
-	return p.halves(m)
+	return l.stack(name, cols, rows)
+}
+
+// scales registers a vector of one factor an expert as a stack of matrices of one element.
+func (l *layer) scales(name string, n int) kernels.Ref {
+	full := l.prefix + name
+	if r, ok := l.refs[full]; ok {
+		return r
+	}
+	t, ok := l.get(full, int64(n))
+	if !ok {
+		return none
+	}
+	if t.Type != gguf.F32 {
+		l.fault(full, t.Type.String(), "F32")
+		return none
+	}
+	return l.register(t, 1, 1, int64(n))
+}
+
+// stackHalves splits a stack of experts whose matrices hold the gate above up. Its scales are up's name's, for both.
+func (p *plan) stackHalves(l *layer, m stack) (gate, up stack) {
+	if m.bias != none {
+		p.Fail("tensor %s: biases of stacked gates are not supported", p.Names[m.bias])
+	}
+	if m.scales == none && l.has("ffn_up_exps.scale") {
+		m.scales = l.scales("ffn_up_exps.scale", l.experts)
+	}
+	half := m.rows / 2
+	gate, up = m, m
+	gate.rows, up.rows, gate.bias, up.bias = half, half, none, none
+	if m.weight != none {
+		gate.weight, up.weight = p.WeightRows(m.weight, 0, int64(half)), p.WeightRows(m.weight, int64(half), int64(half))
+	}
+	return gate, up
 }

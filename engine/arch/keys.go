@@ -117,6 +117,13 @@ func (k *keys) textOr(key, otherwise string) string {
 	return s
 }
 
+// intsOr reads an array of integers; nil where it is absent.
+func (k *keys) intsOr(key string) []int64 {
+	all, _, err := k.meta.Ints(k.name(key))
+	k.keep(err)
+	return all
+}
+
 // perLayer reads a count for each layer: the file holds one for all, or an array. A nil default makes the key required.
 func (k *keys) perLayer(key string, layers int, otherwise []int) []int {
 	info, present := k.meta.Info(k.name(key))

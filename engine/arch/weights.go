@@ -1,9 +1,7 @@
 package arch
 
 import (
-	"encoding/binary"
 	"fmt"
-	"math"
 	"strings"
 
 	"github.com/infer-go/infer/engine/gguf"
@@ -86,9 +84,8 @@ func (w *weights) matrices(name string, cols, rows, mats int) kernels.Ref {
 	if !ok {
 		return kernels.None
 	}
-	switch t.Type {
-	case gguf.I8, gguf.I16, gguf.I32, gguf.I64:
-		w.fault(name, t.Type.String(), "a float or quantized type")
+	if kernels.DType(t.Type).Family() == kernels.FamilyNone {
+		w.fault(name, t.Type.String(), "a type that can be multiplied")
 		return kernels.None
 	}
 	return w.register(t, int64(cols), int64(rows), int64(mats))
@@ -105,7 +102,7 @@ func (w *weights) matrix(name string, cols, rows int) kernels.Ref {
 	return w.matrices(name, cols, rows, 1)
 }
 
-// vector registers a vector that ops read as F32; one stored as F16 or BF16 is converted into a constant.
+// vector registers a vector that ops read as F32; one of another type is converted into a constant.
 func (w *weights) vector(name string, n int) kernels.Ref { return w.floats(name, n, 1) }
 
 // floats registers rows of n float32.
@@ -120,12 +117,16 @@ func (w *weights) floats(name string, n, rows int) kernels.Ref {
 	if t.Type == gguf.F32 {
 		return w.register(t, int64(n), int64(rows), 1)
 	}
-	values := w.decode(t)
-	if values == nil {
+	if rows > 1 { // constants are vectors
+		w.fault(name, t.Type.String(), "F32")
 		return kernels.None
 	}
-	if rows > 1 {
-		w.fault(name, t.Type.String(), "F32")
+	if kernels.DType(t.Type).Family() != kernels.FamilyFloat && t.Type != gguf.F64 {
+		w.fault(name, t.Type.String(), "F32, F16, BF16 or F64")
+		return kernels.None
+	}
+	values := w.decode(t)
+	if values == nil {
 		return kernels.None
 	}
 	r := w.plan.Constant(name, values)
@@ -143,46 +144,14 @@ func (w *weights) values(name string, n int) []float32 {
 	return w.decode(t)
 }
 
-// decode reads a whole tensor of a float type; nil after a fault.
+// decode reads a whole tensor as float32; nil after a fault.
 func (w *weights) decode(t *gguf.Tensor) []float32 {
-	data := w.file.Bytes(t)
-	if data == nil {
-		w.fault(t.Name, "a closed file", "an open one")
+	out := make([]float32, t.Elements())
+	if err := kernels.Dequantize(out, kernels.DType(t.Type), w.file.Bytes(t)); err != nil {
+		w.plan.Fail("tensor %s: %w", t.Name, err)
 		return nil
 	}
-	out := make([]float32, t.Elements())
-	for i := range out {
-		switch t.Type {
-		case gguf.F32:
-			out[i] = math.Float32frombits(binary.LittleEndian.Uint32(data[4*i:]))
-		case gguf.F16:
-			out[i] = halfToFloat(binary.LittleEndian.Uint16(data[2*i:]))
-		case gguf.BF16:
-			out[i] = math.Float32frombits(uint32(binary.LittleEndian.Uint16(data[2*i:])) << 16)
-		default:
-			w.fault(t.Name, t.Type.String(), "F32, F16 or BF16")
-			return nil
-		}
-	}
 	return out
-}
-
-// halfToFloat converts an IEEE 754 binary16.
-func halfToFloat(h uint16) float32 {
-	sign, exponent, fraction := float32(1), int(h>>10&31), float32(h&1023)
-	if h>>15 == 1 {
-		sign = -1
-	}
-	switch {
-	case exponent == 31 && fraction == 0:
-		return float32(math.Inf(int(sign)))
-	case exponent == 31:
-		return float32(math.NaN())
-	case exponent == 0:
-		return sign * float32(math.Ldexp(float64(fraction), -24))
-	default:
-		return sign * float32(math.Ldexp(float64(1024+fraction), exponent-25))
-	}
 }
 
 // unused lists the file's tensors that the architecture did not ask for.
@@ -212,6 +181,15 @@ type linear struct {
 
 // has reports whether the layer has this tensor, "attn_qkv.weight" for example.
 func (l *layer) has(name string) bool { return l.weights.has(l.prefix + name) }
+
+// rows returns the number of rows of a matrix of the layer, 0 where the file has none.
+func (l *layer) rows(name string) int64 {
+	t, ok := l.file.Tensor(l.prefix + name)
+	if !ok {
+		return 0
+	}
+	return t.Rows()
+}
 
 // vector registers a vector of the layer.
 func (l *layer) vector(name string, n int) kernels.Ref { return l.weights.vector(l.prefix+name, n) }
