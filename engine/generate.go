@@ -232,3 +232,11 @@ func (g *generation) flush() string {
 	}
 	return text + g.stops.Flush()
 }
+
+// Piece returns the text of one token; empty without a vocabulary.
+func (s *Session) Piece(id int32) string {
+	if s.inner == nil || s.inner.engine.text == nil {
+		return ""
+	}
+	return s.inner.engine.text.tokens.Piece(id)
+}

@@ -25,6 +25,7 @@ var commands = []func() *cobra.Command{
 	newBench,
 	newLogits,
 	newPerplexity,
+	newRun,
 	newTemplateCommand,
 	newTokenize,
 }
