@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"time"
 
 	"github.com/infer-go/infer/engine/arch"
 	"github.com/infer-go/infer/engine/cache"
@@ -45,6 +46,10 @@ type Engine struct {
 	context int
 	text    *text // nil for a file without a vocabulary
 
+	path, description, variant, quantization string
+	threads                                  int
+	loadTime                                 time.Duration
+
 	mutex  sync.Mutex // held for a step, and by whoever touches the pools
 	pools  []*cache.Pool
 	batch  kernels.Batch
@@ -58,14 +63,17 @@ func Open(path string, o Options) (*Engine, error) {
 	if o.System == nil {
 		o.System = gguf.OS
 	}
+	start := time.Now()
 	file, err := gguf.OpenWith(path, o.System)
 	if err != nil {
 		return nil, err
 	}
-	e := &Engine{file: file, options: o}
+	e := &Engine{file: file, options: o, path: file.Paths[0], quantization: Quantization(file)}
 	if err := e.open(); err != nil {
 		return nil, errors.Join(err, e.Close())
 	}
+	e.description, e.variant, e.threads = e.device.Describe(), e.device.Variant(), e.device.Threads()
+	e.loadTime = time.Since(start)
 	return e, nil
 }
 

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 
-	"github.com/infer-go/infer/engine/cache"
 	"github.com/infer-go/infer/kernels"
 )
 
@@ -75,10 +74,21 @@ func (s *session) shed() {
 	}
 }
 
+// work is what a step computes for one session: ids at its end, and the logits of the last wanted of them.
+type work struct {
+	session *session
+	ids     []int32
+	wanted  int
+}
+
 // step computes ids at the session's end and calls use with the logits of the last wanted rows [wanted][stride], which are
 // valid during the call only. Cancelling ctx abandons the step; the session is then as it was before.
 func (s *session) step(ctx context.Context, ids []int32, wanted int, use func(logits []float32, stride int) error) error {
-	e := s.engine
+	return s.engine.step(ctx, []work{{s, ids, wanted}}, use)
+}
+
+// step computes one batch of several sessions' work and calls use with the wanted logits, in the order of the work.
+func (e *Engine) step(ctx context.Context, all []work, use func(logits []float32, stride int) error) error {
 	e.mutex.Lock()
 	defer e.mutex.Unlock()
 	if e.closed {
@@ -87,14 +97,17 @@ func (s *session) step(ctx context.Context, ids []int32, wanted int, use func(lo
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	if s.length+len(ids) > e.context {
-		return fmt.Errorf("%w: %d tokens, the context has %d", ErrTooLong, s.length+len(ids), e.context)
-	}
-	if err := s.grow(s.length + len(ids)); err != nil {
-		return err
+	for _, w := range all {
+		end := w.session.length + len(w.ids)
+		if end > e.context {
+			return fmt.Errorf("%w: %d tokens, the context has %d", ErrTooLong, end, e.context)
+		}
+		if err := w.session.grow(end); err != nil {
+			return err
+		}
 	}
 	stop := context.AfterFunc(ctx, e.device.Cancel)
-	logits, err := e.device.Run(s.fill(ids, wanted))
+	logits, err := e.device.Run(e.fill(all))
 	stop()
 	if err != nil {
 		if errors.Is(err, kernels.ErrCancelled) && ctx.Err() != nil {
@@ -102,8 +115,10 @@ func (s *session) step(ctx context.Context, ids []int32, wanted int, use func(lo
 		}
 		return err
 	}
-	s.length += len(ids)
-	s.shed()
+	for _, w := range all {
+		w.session.length += len(w.ids)
+		w.session.shed()
+	}
 	if use == nil {
 		return nil
 	}
@@ -111,20 +126,31 @@ func (s *session) step(ctx context.Context, ids []int32, wanted int, use func(lo
 }
 
 // fill writes the engine's batch; its slices are reused from step to step.
-func (s *session) fill(ids []int32, wanted int) *kernels.Batch {
-	b := &s.engine.batch
-	b.IDs, b.Positions, b.Sequences, b.Wanted, b.Pages = append(b.IDs[:0], ids...), b.Positions[:0], b.Sequences[:0], b.Wanted[:0], b.Pages[:0]
-	b.SequenceCount, b.TablePages = 1, 0
-	for i := range ids {
-		b.Positions = append(b.Positions, int32(s.length+i))
-		b.Sequences = append(b.Sequences, 0)
-		if i >= len(ids)-wanted {
-			b.Wanted = append(b.Wanted, int32(i))
+func (e *Engine) fill(all []work) *kernels.Batch {
+	b := &e.batch
+	b.IDs, b.Positions, b.Sequences, b.Wanted, b.Pages = b.IDs[:0], b.Positions[:0], b.Sequences[:0], b.Wanted[:0], b.Pages[:0]
+	b.SequenceCount, b.TablePages = len(all), 0
+	for i, w := range all {
+		for j, id := range w.ids {
+			if j >= len(w.ids)-w.wanted {
+				b.Wanted = append(b.Wanted, int32(len(b.IDs)))
+			}
+			b.IDs = append(b.IDs, id)
+			b.Positions = append(b.Positions, int32(w.session.length+j))
+			b.Sequences = append(b.Sequences, int32(i))
+		}
+		for _, table := range w.session.pages {
+			b.TablePages = max(b.TablePages, len(table))
 		}
 	}
-	for _, table := range s.pages {
-		b.TablePages = max(b.TablePages, len(table))
-		b.Pages = append(b.Pages, table...)
+	for kind := range e.pools {
+		for _, w := range all {
+			table := w.session.pages[kind]
+			b.Pages = append(b.Pages, table...)
+			for range b.TablePages - len(table) {
+				b.Pages = append(b.Pages, -1)
+			}
+		}
 	}
 	return b
 }
@@ -140,5 +166,3 @@ func (e *Engine) checkPools() error {
 	}
 	return nil
 }
-
-var _ = (*cache.Pool)(nil)

@@ -66,6 +66,8 @@ type Device struct {
 	pinner   runtime.Pinner
 	embeds   []Op // for checking ids
 	cancel   *int32
+	variant  string
+	threads  int
 }
 
 // Variants returns the names of the CPU variants that this machine can run, best first.
@@ -91,14 +93,20 @@ func OpenCPU(o DeviceOptions) (*Device, error) {
 	}
 	name := C.CString(o.Variant)
 	defer C.free(unsafe.Pointer(name))
-	if C.variant_name(name) == nil {
+	variant := C.variant_name(name)
+	if variant == nil {
 		return nil, fmt.Errorf("CPU variant %q: %w; this machine runs %v", o.Variant, ErrUnsupported, Variants())
 	}
-	options := C.struct_infer_options{threads: C.int32_t(o.Threads), variant: name, fail_allocation: C.int64_t(o.FailNth)}
+	options := C.struct_infer_options{variant: name, fail_allocation: C.int64_t(o.FailNth)}
 	if o.Repack {
 		options.repack = 1
 	}
-	d := &Device{backend: (*C.struct_infer_backend)(unsafe.Pointer(C.infer_cpu_backend())), cancel: new(int32)}
+	d := &Device{backend: (*C.struct_infer_backend)(unsafe.Pointer(C.infer_cpu_backend())), cancel: new(int32),
+		variant: C.GoString(variant), threads: o.Threads}
+	if d.threads == 0 {
+		d.threads = runtime.NumCPU()
+	}
+	options.threads = C.int32_t(d.threads)
 	status := C.backend_open(d.backend, &options, &d.handle)
 	if status != C.INFER_OK {
 		err := d.status("open", status)
@@ -138,6 +146,12 @@ func (d *Device) Close() {
 
 // Describe says what computes: variant and threads.
 func (d *Device) Describe() string { return C.GoString(C.backend_describe(d.backend, d.handle)) }
+
+// Variant returns the instruction set in use.
+func (d *Device) Variant() string { return d.variant }
+
+// Threads returns how many threads compute.
+func (d *Device) Threads() int { return d.threads }
 
 // Prepare hands a finished plan to the device. weights[i] is buffer i of the plan's tensors and must stay mapped and
 // unchanged until Close. Memory for activations, the cache and interleaved weights is reserved here; Run allocates nothing.

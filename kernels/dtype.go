@@ -180,6 +180,8 @@ func typeStatus(t DType, doing string, status C.int) error {
 		return fmt.Errorf("%s: unknown data type %d", doing, uint32(t))
 	case C.INFER_TYPE_UNSUPPORTED:
 		return fmt.Errorf("%s: not possible for data type %s", doing, t)
+	case C.INFER_TYPE_BAD_VALUE:
+		return fmt.Errorf("%s: %s: a value that the type cannot hold", doing, t)
 	case C.INFER_TYPE_BAD_SIZE:
 		return fmt.Errorf("%s: %s: not a whole number of blocks", doing, t)
 	}

@@ -3,6 +3,7 @@
 
 #include <stddef.h>
 
+#include "float16.h"
 #include "unpack.h"
 
 #if defined(__clang__)
@@ -22,21 +23,21 @@ static const struct infer_type_traits traits[INFER_DTYPE_COUNT] = {
     NUMBER(I16, 2, INFER_FAMILY_NONE),
     NUMBER(I32, 4, INFER_FAMILY_NONE),
     NUMBER(I64, 8, INFER_FAMILY_NONE),
-    GROUPS(Q4_0, 32, 18, 0),
-    GROUPS(Q4_1, 32, 20, 0),
-    GROUPS(Q5_0, 32, 22, 0),
-    GROUPS(Q5_1, 32, 24, 0),
-    GROUPS(Q8_0, 32, 34, 0),
+    GROUPS(Q4_0, 32, 18, 1),
+    GROUPS(Q4_1, 32, 20, 1),
+    GROUPS(Q5_0, 32, 22, 1),
+    GROUPS(Q5_1, 32, 24, 1),
+    GROUPS(Q8_0, 32, 34, 1),
     GROUPS(IQ4_NL, 32, 18, 0),
     GROUPS(MXFP4, 32, 17, 0),
     GROUPS(NVFP4, 64, 36, 0),
     GROUPS(Q1_0, 128, 18, 0),
     GROUPS(Q2_0, 64, 18, 0),
-    BLOCKS(Q2_K, 84, 0),
-    BLOCKS(Q3_K, 110, 0),
-    BLOCKS(Q4_K, 144, 0),
-    BLOCKS(Q5_K, 176, 0),
-    BLOCKS(Q6_K, 210, 0),
+    BLOCKS(Q2_K, 84, 1),
+    BLOCKS(Q3_K, 110, 1),
+    BLOCKS(Q4_K, 144, 1),
+    BLOCKS(Q5_K, 176, 1),
+    BLOCKS(Q6_K, 210, 1),
     BLOCKS(IQ1_S, 50, 0),
     BLOCKS(IQ1_M, 56, 0),
     BLOCKS(IQ2_XXS, 66, 0),
@@ -81,45 +82,22 @@ enum infer_family infer_dtype_family(enum infer_dtype dtype)
 
 float infer_f16_to_f32(uint16_t h)
 {
-    uint32_t sign = (uint32_t)(h & 0x8000) << 16, magnitude = h & 0x7fff;
-    if (magnitude >= 0x7c00) { // infinity and NaN: all exponent bits stay set, a signalling NaN becomes quiet
-        return infer_float_of_bits(sign | 0x7f800000 | (magnitude & 0x3ff) << 13 | (magnitude > 0x7c00 ? 0x400000 : 0));
-    }
-    if (magnitude < 0x0400) { // zero and subnormals: an integer times 2^-24, exact
-        return infer_float_of_bits(sign | infer_bits_of_float((float)magnitude * 0x1p-24f));
-    }
-    return infer_float_of_bits(sign | ((magnitude << 13) + ((127u - 15u) << 23)));
+    return f16_to_f32(h);
 }
 
 uint16_t infer_f32_to_f16(float f)
 {
-    uint32_t bits = infer_bits_of_float(f), sign = bits >> 16 & 0x8000, magnitude = bits & 0x7fffffff;
-    if (magnitude > 0x7f800000) {
-        return (uint16_t)(sign | 0x7e00 | (magnitude >> 13 & 0x3ff));
-    }
-    if (magnitude >= 0x477ff000) { // 65520, halfway between the largest half and infinity
-        return (uint16_t)(sign | 0x7c00);
-    }
-    if (magnitude < 0x38800000) { // below 2^-14: adding 1/2 leaves the multiple of 2^-24, rounded, in the low bits
-        float shifted = infer_float_of_bits(magnitude) + 0.5f;
-        return (uint16_t)(sign | (infer_bits_of_float(shifted) - 0x3f000000));
-    }
-    magnitude += 0xfff + (magnitude >> 13 & 1); // ties to even; a carry into the exponent is right
-    return (uint16_t)(sign | ((magnitude >> 13) - ((127u - 15u) << 10)));
+    return f32_to_f16(f);
 }
 
 float infer_bf16_to_f32(uint16_t h)
 {
-    return infer_float_of_bits((uint32_t)h << 16);
+    return bf16_to_f32(h);
 }
 
 uint16_t infer_f32_to_bf16(float f)
 {
-    uint32_t bits = infer_bits_of_float(f);
-    if ((bits & 0x7fffffff) > 0x7f800000) {
-        return (uint16_t)(bits >> 16 | 0x40);
-    }
-    return (uint16_t)((bits + 0x7fff + (bits >> 16 & 1)) >> 16);
+    return f32_to_bf16(f);
 }
 
 int infer_unpack32(enum infer_dtype dtype, const void *row, int64_t groups, struct infer_unpacked32 *out)
@@ -202,8 +180,8 @@ static void convert_numbers(enum infer_dtype dtype, const uint8_t *p, int64_t n,
 {
     switch (dtype) {
     case INFER_DTYPE_F32: CONVERT(float, v);
-    case INFER_DTYPE_F16: CONVERT(uint16_t, infer_f16_to_f32(v));
-    case INFER_DTYPE_BF16: CONVERT(uint16_t, infer_bf16_to_f32(v));
+    case INFER_DTYPE_F16: CONVERT(uint16_t, f16_to_f32(v));
+    case INFER_DTYPE_BF16: CONVERT(uint16_t, bf16_to_f32(v));
     case INFER_DTYPE_F64: CONVERT(double, (float)v);
     case INFER_DTYPE_I8: CONVERT(int8_t, (float)v);
     case INFER_DTYPE_I16: CONVERT(int16_t, (float)v);

@@ -62,6 +62,7 @@ enum infer_type_status {
     INFER_TYPE_UNKNOWN = -1,     // no such type number
     INFER_TYPE_UNSUPPORTED = -2, // the type exists, but not for this operation
     INFER_TYPE_BAD_SIZE = -3,    // negative, or not a whole number of blocks
+    INFER_TYPE_BAD_VALUE = -4,   // a weight or importance that the type cannot hold: NaN, infinite, beyond f16
 };
 
 struct infer_type_traits {
@@ -112,8 +113,8 @@ int infer_unpack256(enum infer_dtype dtype, const void *row, int64_t blocks, str
 int infer_dequantize(enum infer_dtype dtype, const void *src, int64_t n, float *dst);
 
 // Quantize rows*cols weights, row after row; cols must be a whole number of blocks. importance, where it is not NULL,
-// holds cols non-negative weights of the squared error, one a column (the mean square of the activation it meets).
-// Weights must be finite.
+// holds cols non-negative factors of the squared error, one a column (the mean square of the activation it meets), about 1
+// in the mean. Weights must be finite and, for all but F32 and BF16, at most 65504 in magnitude.
 int infer_quantize(enum infer_dtype dtype, const float *src, int64_t rows, int64_t cols, const float *importance, void *dst);
 
 #endif

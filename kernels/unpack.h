@@ -5,6 +5,7 @@
 #include <stdint.h>
 #include <string.h>
 
+#include "float16.h"
 #include "types.h"
 
 static inline uint16_t infer_load_u16(const uint8_t *p) { return (uint16_t)(p[0] | p[1] << 8); }
@@ -14,20 +15,9 @@ static inline uint32_t infer_load_u32(const uint8_t *p)
     return (uint32_t)p[0] | (uint32_t)p[1] << 8 | (uint32_t)p[2] << 16 | (uint32_t)p[3] << 24;
 }
 
-static inline float infer_load_f16(const uint8_t *p) { return infer_f16_to_f32(infer_load_u16(p)); }
-
-static inline float infer_float_of_bits(uint32_t bits)
+static inline float infer_load_f16(const uint8_t *p)
 {
-    float f;
-    memcpy(&f, &bits, sizeof f);
-    return f;
-}
-
-static inline uint32_t infer_bits_of_float(float f)
-{
-    uint32_t bits;
-    memcpy(&bits, &f, sizeof bits);
-    return bits;
+    return f16_to_f32(infer_load_u16(p));
 }
 
 // Unpacks group number `group` (32 weights) of the block at p.

@@ -89,7 +89,7 @@ void infer_unpack_mxfp4(const uint8_t *p, int group, struct infer_unpacked32 *ou
 {
     (void)group;
     uint32_t e = p[0];
-    set_scale(out, infer_float_of_bits(e < 2 ? UINT32_C(0x00200000) << e : (e - 1) << 23), 0);
+    set_scale(out, float_of_bits(e < 2 ? UINT32_C(0x00200000) << e : (e - 1) << 23), 0);
     look_up_nibbles(p + 1, 16, infer_codebook_fp4, out->q);
 }
 
@@ -103,7 +103,7 @@ static float half_of_ue4m3(uint8_t x)
     if (exponent == 0) {
         return (float)mantissa * 0x1p-10f;
     }
-    return infer_float_of_bits((uint32_t)(exponent - 8 + 127) << 23 | (uint32_t)mantissa << 20);
+    return float_of_bits((uint32_t)(exponent - 8 + 127) << 23 | (uint32_t)mantissa << 20);
 }
 
 // d[4]:ue4m3 qs[32]: 64 weights, a scale and 8 bytes every 16

@@ -148,7 +148,7 @@ void infer_unpack_iq1_m(const uint8_t *p, struct infer_unpacked256 *out)
             out->scale[i * 4 + j] = (int16_t)(2 * (word >> 3 * j & 7) + 1);
         }
     }
-    set_scales(out, infer_f16_to_f32((uint16_t)d) * 0.125f);
+    set_scales(out, f16_to_f32((uint16_t)d) * 0.125f);
     for (int i = 0; i < 32; i++) {
         int high = nibble(p + 32, i);
         point_iq1(p[i] | (unsigned)(high & 7) << 8, high >> 3, out->q + i * 8);

@@ -46,8 +46,25 @@ var runeClasses = sync.OnceValue(func() *classTable {
 			(*page)[r%classPage] |= property.class
 		})
 	}
+	for _, later := range unicode151 {
+		for r := later.first; r <= later.last; r++ {
+			page := &table[r/classPage]
+			if *page == nil {
+				*page = new([classPage]class)
+			}
+			(*page)[r%classPage] = later.class
+		}
+	}
 	return table
 })
+
+// unicode151 is what Unicode 15.1 has and the standard library's 15.0 has not.
+var unicode151 = []struct {
+	first, last rune
+	class       class
+}{
+	{0x2FFC, 0x2FFF, symbol}, {0x31EF, 0x31EF, symbol}, {0x2EBF0, 0x2EE5D, letter | han},
+}
 
 var classProperties = []struct {
 	class class

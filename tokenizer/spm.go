@@ -42,7 +42,7 @@ func newSPM(v *Vocab, addSpace bool) (*spm, error) {
 			continue
 		}
 		m.text[token] = int32(id)
-		m.noteJoins(token)
+		noteJoins(m.joined, token)
 	}
 	for b := range m.byteTok {
 		if m.byteTok[b] != None {
@@ -69,13 +69,14 @@ func byteOfToken(token string) (byte, error) {
 	return 0, fmt.Errorf("the text of a byte token is %q, expected <0xXX>", token)
 }
 
-func (m *spm) noteJoins(token string) {
+// noteJoins adds the characters that stand before a space mark in a token.
+func noteJoins(joined map[rune]bool, token string) {
 	for i := 1; i < len(token); i++ {
 		if !strings.HasPrefix(token[i:], spaceMark) {
 			continue
 		}
 		if before, _ := utf8.DecodeLastRuneInString(token[:i]); before != '\u2581' {
-			m.joined[before] = true
+			joined[before] = true
 		}
 	}
 }
@@ -100,7 +101,7 @@ func (m *spm) encode(text string, out []int32, w *workspace) ([]int32, error) {
 func (m *spm) encodeMarked(text string, out []int32, w *workspace) (_ []int32, err error) {
 	start := 0
 	for start < len(text) {
-		end := m.segment(text, start)
+		end := segment(text, start, m.joined)
 		if out, err = m.encodeSegment(text[start:end], out, w); err != nil {
 			return out, err
 		}
@@ -109,8 +110,9 @@ func (m *spm) encodeMarked(text string, out []int32, w *workspace) (_ []int32, e
 	return out, nil
 }
 
-// segment returns the end of the segment at text[start].
-func (m *spm) segment(text string, start int) int {
+// segment returns the end of the segment at text[start]: the next space mark that no token reaches across from the
+// character before it.
+func segment(text string, start int, joined map[rune]bool) int {
 	for i := start + 1; ; i++ {
 		n := strings.IndexByte(text[i:], spaceMark[0])
 		if n < 0 {
@@ -121,7 +123,7 @@ func (m *spm) segment(text string, start int) int {
 			continue
 		}
 		before, width := utf8.DecodeLastRuneInString(text[:i])
-		if before == '\u2581' || before == utf8.RuneError && width == 1 || m.joined[before] {
+		if before == '\u2581' || before == utf8.RuneError && width == 1 || joined[before] {
 			continue
 		}
 		return i

@@ -1,9 +1,12 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"os"
+	"os/signal"
+	"strings"
 
 	"github.com/spf13/cobra"
 )
@@ -18,7 +21,13 @@ const (
 type usageError struct{ error }
 
 // commands lists the constructors of all sub-commands; each lives in its own file.
-var commands = []func() *cobra.Command{}
+var commands = []func() *cobra.Command{
+	newBench,
+	newLogits,
+	newPerplexity,
+	newTemplateCommand,
+	newTokenize,
+}
 
 // newRoot builds the command tree.
 func newRoot() *cobra.Command {
@@ -49,15 +58,27 @@ func usageArgs(check cobra.PositionalArgs) cobra.PositionalArgs {
 func execute(args []string) int {
 	root := newRoot()
 	root.SetArgs(args)
-	err := root.Execute()
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
+	defer stop()
+	err := root.ExecuteContext(ctx)
 	if err == nil {
 		return 0
 	}
 	fmt.Fprintf(os.Stderr, "infer: %v\n", err)
 	var usage usageError
-	if errors.As(err, &usage) {
+	if errors.As(err, &usage) || isUsage(err) {
 		fmt.Fprintln(os.Stderr, "infer: see 'infer --help'")
 		return exitUsage
 	}
 	return exitFailed
+}
+
+// isUsage recognises the faults of the command line that cobra reports as plain errors.
+func isUsage(err error) bool {
+	for _, start := range []string{"unknown command", "required flag", "if any flags in the group", "at least one of the flags"} {
+		if strings.HasPrefix(err.Error(), start) {
+			return true
+		}
+	}
+	return false
 }

@@ -44,6 +44,9 @@ type Model struct {
 	// WeightBytesPerToken is what decoding one token reads from the weights: every matrix once, of the experts the share
 	// that a token uses, of the embedding table one row.
 	WeightBytesPerToken int64
+	// MultiplyAddsPerToken are those of one token's matrix products inside the layers, without attention's own and without
+	// the output matrix, which a prompt needs for its last token alone.
+	MultiplyAddsPerToken int64
 
 	// Unused lists what the file holds for this architecture and the plan does not use.
 	Unused struct{ Tensors, Keys []string }
@@ -112,7 +115,7 @@ func Record(f *gguf.File, o Options) (*Model, error) {
 	narrow(p.Plan)
 	m := &Model{Arch: name, Plan: p.Plan, Vocab: c.Vocab, Dim: c.Dim, Layers: c.Layers, Heads: c.Heads[0], KVHeads: c.KVHeads[0],
 		ContextLength: c.Context, Experts: c.Experts, ExpertsUsed: c.ExpertsUsed, Parameters: w.parameters,
-		WeightBytesPerToken: bytesPerToken(p.Plan)}
+		WeightBytesPerToken: bytesPerToken(p.Plan), MultiplyAddsPerToken: multiplyAdds(p.Plan)}
 	m.Unused.Tensors, m.Unused.Keys = w.unused(), k.unused()
 	return m, nil
 }
@@ -134,6 +137,28 @@ func bytesPerToken(p *kernels.Plan) int64 {
 			default:
 				total += bytes * t.Mats
 			}
+		}
+	}
+	return total
+}
+
+// multiplyAdds adds up the products of a prompt's token.
+func multiplyAdds(p *kernels.Plan) int64 {
+	var total int64
+	for _, o := range p.Ops {
+		if o.Kind != kernels.OpMatMul && o.Kind != kernels.OpExperts && o.Kind != kernels.OpHeads || p.Tensors[o.Out].RowsKind == kernels.RowsWanted {
+			continue
+		}
+		for _, r := range o.In {
+			if r == kernels.None || p.Tensors[r].RowsKind != kernels.RowsFixed || p.Tensors[r].Rows == 1 {
+				continue
+			}
+			t := p.Tensors[r]
+			used := t.Mats
+			if o.Kind == kernels.OpExperts {
+				used = min(used, int64(p.ExpertsUsed))
+			}
+			total += t.Rows * t.Cols * used
 		}
 	}
 	return total

@@ -1,0 +1,82 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"os"
+	"strconv"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/infer-go/infer/engine"
+	"github.com/infer-go/infer/engine/gguf"
+	"github.com/infer-go/infer/tokenizer"
+)
+
+// modelFlags are the flags of every command that opens a model.
+type modelFlags struct {
+	path    string
+	options engine.Options
+}
+
+// add registers the flags; -m is required unless the command takes the model as an argument.
+func (f *modelFlags) add(cmd *cobra.Command, withPath bool) {
+	flags := cmd.Flags()
+	if withPath {
+		flags.StringVarP(&f.path, "model", "m", "", "GGUF file, or the first part of a split set")
+		if err := cmd.MarkFlagRequired("model"); err != nil {
+			panic(err) // a flag that was just defined
+		}
+	}
+	flags.IntVarP(&f.options.Threads, "threads", "t", 0, "threads; 0: one a core")
+	flags.StringVar(&f.options.Variant, "cpu", "", "instruction set: avx512, avx2 or ref (default: $INFER_CPU, else the best here)")
+	flags.StringVar(&f.options.CacheType, "cache-type", "f16", "type of cached keys and values: f16 or f32")
+	flags.BoolVar(&f.options.NoRepack, "no-repack", false, "use the weights as they lie in the file: less memory, slower")
+	flags.StringVar(&f.options.PreTokenizer, "pre-tokenizer", "", "pre-tokenizer for a file whose own is unknown")
+}
+
+// parseTokens reads comma-separated token ids.
+func parseTokens(s string) ([]int32, error) {
+	var tokens []int32
+	for _, part := range strings.Split(s, ",") {
+		id, err := strconv.ParseInt(strings.TrimSpace(part), 10, 32)
+		if err != nil {
+			return nil, usageError{fmt.Errorf("--tokens: %q is not a token id", part)}
+		}
+		tokens = append(tokens, int32(id))
+	}
+	return tokens, nil
+}
+
+// readText returns a file's text, or standard input's where the path is empty or "-".
+func readText(path string, stdin io.Reader) (string, error) {
+	if path == "" || path == "-" {
+		data, err := io.ReadAll(stdin)
+		if err != nil {
+			return "", fmt.Errorf("standard input: %w", err)
+		}
+		return string(data), nil
+	}
+	data, err := os.ReadFile(path)
+	return string(data), err
+}
+
+// openTokenizer opens a file for its vocabulary; the file is to be closed by the caller.
+func openTokenizer(path, pre string) (*tokenizer.Tokenizer, *gguf.File, error) {
+	f, err := gguf.Open(path)
+	if err != nil {
+		return nil, nil, err
+	}
+	t, err := engine.ReadTokenizer(f, pre)
+	if err != nil {
+		f.Close()
+		return nil, nil, err
+	}
+	return t, f, nil
+}
+
+// encodeSpecial encodes text with BOS and EOS as the file says, reading special tokens written out in it.
+func encodeSpecial(t *tokenizer.Tokenizer, text string) ([]int32, error) {
+	return t.Encode(text, tokenizer.EncodeOptions{AddSpecial: true, ParseSpecial: true})
+}

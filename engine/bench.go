@@ -1,0 +1,86 @@
+package engine
+
+import (
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"time"
+)
+
+// BenchSpec is one speed test: tokens read as a prompt, or generated, after depth tokens that are not timed, for several
+// sequences at once.
+type BenchSpec struct {
+	Prompt    int // tokens of the prompt, a sequence
+	Generate  int // tokens generated, a sequence; exactly one of the two is positive
+	Depth     int
+	Sequences int
+}
+
+// Bench runs a test once and returns the time of its steps: no tokenizing, no sampling, random tokens. The engine needs a
+// context of Depth plus the tested tokens and room for the sequences.
+func (e *Engine) Bench(ctx context.Context, b BenchSpec) (time.Duration, error) {
+	if err := e.enter(); err != nil {
+		return 0, err
+	}
+	defer e.leave()
+	n := max(b.Sequences, 1)
+	if (b.Prompt > 0) == (b.Generate > 0) || b.Depth < 0 || b.Prompt < 0 || b.Generate < 0 {
+		return 0, fmt.Errorf("bench: %d prompt tokens and %d generated: expected one of them, and a depth of 0 or more, found %d", b.Prompt, b.Generate, b.Depth)
+	}
+	random := rand.New(rand.NewPCG(1, 2))
+	sessions := make([]*session, n)
+	for i := range sessions {
+		sessions[i] = e.newSession()
+		defer sessions[i].close()
+		if b.Depth > 0 {
+			if err := e.feed(ctx, sessions[i], b.Depth, random); err != nil {
+				return 0, err
+			}
+		}
+	}
+	start := time.Now()
+	if b.Prompt > 0 {
+		for _, s := range sessions {
+			if err := e.feed(ctx, s, b.Prompt, random); err != nil {
+				return 0, err
+			}
+		}
+		return time.Since(start), nil
+	}
+	for range b.Generate {
+		all := make([]work, n)
+		for i, s := range sessions {
+			all[i] = work{s, []int32{random.Int32N(int32(e.model.Vocab))}, 1}
+		}
+		if err := e.step(ctx, all, nil); err != nil {
+			return 0, err
+		}
+	}
+	return time.Since(start), nil
+}
+
+// feed reads n random tokens in full steps, with the last one's logits.
+func (e *Engine) feed(ctx context.Context, s *session, n int, random *rand.Rand) error {
+	for n > 0 {
+		ids := make([]int32, min(n, e.options.StepRows))
+		for i := range ids {
+			ids[i] = random.Int32N(int32(e.model.Vocab))
+		}
+		n -= len(ids)
+		wanted := 0
+		if n == 0 {
+			wanted = 1
+		}
+		if err := s.step(ctx, ids, wanted, nil); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// BenchContext is the context a test needs.
+func (b BenchSpec) BenchContext() int { return b.Depth + b.Prompt + b.Generate }
+
+// BenchBytes is how many bytes one generated step reads at least: every weight that it uses once. For several sequences, experts
+// are counted as for one.
+func (e *Engine) BenchBytes() int64 { return e.model.WeightBytesPerToken }

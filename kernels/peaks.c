@@ -1,0 +1,92 @@
+// peaks.c - measures what this machine can do at most, so that speeds can be given as a share of it: streaming reads, and
+// multiply-adds of 8-bit integers from registers.
+
+#include "peaks.h"
+
+#include <stddef.h>
+#include <string.h>
+
+#if defined(__x86_64__)
+#include <immintrin.h>
+
+__attribute__((target("avx512f"))) static uint64_t read_avx512(const uint8_t *p, int64_t bytes)
+{
+    __m512i a = _mm512_setzero_si512(), b = a, c = a, d = a;
+    for (int64_t i = 0; i + 256 <= bytes; i += 256) {
+        a = _mm512_xor_si512(a, _mm512_loadu_si512(p + i));
+        b = _mm512_xor_si512(b, _mm512_loadu_si512(p + i + 64));
+        c = _mm512_xor_si512(c, _mm512_loadu_si512(p + i + 128));
+        d = _mm512_xor_si512(d, _mm512_loadu_si512(p + i + 192));
+    }
+    return (uint64_t)_mm512_reduce_add_epi64(_mm512_xor_si512(_mm512_xor_si512(a, b), _mm512_xor_si512(c, d)));
+}
+
+__attribute__((target("avx512f,avx512vnni"))) static int32_t multiply_avx512(int64_t rounds)
+{
+    __m512i acc[12];
+    const __m512i w = _mm512_set1_epi32(0x01020304), x = _mm512_set1_epi32(0x7f017f01);
+    for (int i = 0; i < 12; i++)
+        acc[i] = _mm512_set1_epi32(i);
+    for (int64_t r = 0; r < rounds; r++) {
+        for (int i = 0; i < 12; i++)
+            acc[i] = _mm512_dpbusd_epi32(acc[i], w, x);
+        __asm__ volatile("" ::: "memory");
+    }
+    for (int i = 1; i < 12; i++)
+        acc[0] = _mm512_add_epi32(acc[0], acc[i]);
+    return _mm512_reduce_add_epi32(acc[0]);
+}
+
+__attribute__((target("avx2"))) static int32_t multiply_avx2(int64_t rounds)
+{
+    __m256i acc[10];
+    const __m256i w = _mm256_set1_epi32(0x01020304), x = _mm256_set1_epi32(0x7f017f01), ones = _mm256_set1_epi16(1);
+    for (int i = 0; i < 10; i++)
+        acc[i] = _mm256_set1_epi32(i);
+    for (int64_t r = 0; r < rounds; r++) {
+        for (int i = 0; i < 10; i++)
+            acc[i] = _mm256_add_epi32(acc[i], _mm256_madd_epi16(_mm256_maddubs_epi16(_mm256_xor_si256(w, acc[i]), x), ones));
+        __asm__ volatile("" ::: "memory");
+    }
+    int32_t out[8], sum = 0;
+    for (int i = 1; i < 10; i++)
+        acc[0] = _mm256_add_epi32(acc[0], acc[i]);
+    _mm256_storeu_si256((__m256i *)out, acc[0]);
+    for (int i = 0; i < 8; i++)
+        sum += out[i];
+    return sum;
+}
+#endif
+
+uint64_t infer_peak_read(const void *data, int64_t bytes)
+{
+#if defined(__x86_64__)
+    if (__builtin_cpu_supports("avx512f"))
+        return read_avx512(data, bytes);
+#endif
+    const uint8_t *p = data;
+    uint64_t sum[8] = {0};
+    for (int64_t i = 0; i + 64 <= bytes; i += 64)
+        for (int j = 0; j < 8; j++) {
+            uint64_t v;
+            memcpy(&v, p + i + 8 * j, 8);
+            sum[j] ^= v;
+        }
+    return sum[0] ^ sum[1] ^ sum[2] ^ sum[3] ^ sum[4] ^ sum[5] ^ sum[6] ^ sum[7];
+}
+
+int64_t infer_peak_multiply(int64_t rounds, int32_t *sink)
+{
+#if defined(__x86_64__)
+    if (__builtin_cpu_supports("avx512vnni")) {
+        *sink = multiply_avx512(rounds);
+        return 12 * 64;
+    }
+    if (__builtin_cpu_supports("avx2")) {
+        *sink = multiply_avx2(rounds);
+        return 10 * 32;
+    }
+#endif
+    *sink = (int32_t)rounds;
+    return 0;
+}
