@@ -19,10 +19,6 @@ type BenchSpec struct {
 // Bench runs a test once and returns the time of its steps: no tokenizing, no sampling, random tokens. The engine needs a
 // context of Depth plus the tested tokens and room for the sequences.
 func (e *Engine) Bench(ctx context.Context, b BenchSpec) (time.Duration, error) {
-	if err := e.enter(); err != nil {
-		return 0, err
-	}
-	defer e.leave()
 	n := max(b.Sequences, 1)
 	if (b.Prompt > 0) == (b.Generate > 0) || b.Depth < 0 || b.Prompt < 0 || b.Generate < 0 {
 		return 0, fmt.Errorf("bench: %d prompt tokens and %d generated: expected one of them, and a depth of 0 or more, found %d", b.Prompt, b.Generate, b.Depth)
@@ -30,8 +26,12 @@ func (e *Engine) Bench(ctx context.Context, b BenchSpec) (time.Duration, error) 
 	random := rand.New(rand.NewPCG(1, 2))
 	sessions := make([]*session, n)
 	for i := range sessions {
-		sessions[i] = e.newSession()
-		defer sessions[i].close()
+		s, err := e.Session(ctx)
+		if err != nil {
+			return 0, err
+		}
+		defer s.Close()
+		sessions[i] = s.inner
 		if b.Depth > 0 {
 			if err := e.feed(ctx, sessions[i], b.Depth, random); err != nil {
 				return 0, err

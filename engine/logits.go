@@ -14,10 +14,6 @@ func (e *Engine) Logits(ctx context.Context, tokens []int32, chunk int, use func
 
 // logits is Logits for the positions that pick chooses; a step's positions from the first chosen one on are computed.
 func (e *Engine) logits(ctx context.Context, tokens []int32, chunk int, pick func(position int) bool, use func(int, []float32) error) error {
-	if err := e.enter(); err != nil {
-		return err
-	}
-	defer e.leave()
 	if err := e.checkTokens(tokens); err != nil {
 		return err
 	}
@@ -27,8 +23,12 @@ func (e *Engine) logits(ctx context.Context, tokens []int32, chunk int, pick fun
 	if chunk <= 0 || chunk > e.options.StepRows {
 		chunk = e.options.StepRows
 	}
-	s := e.newSession()
-	defer s.close()
+	outer, err := e.Session(ctx)
+	if err != nil {
+		return err
+	}
+	defer outer.Close()
+	s := outer.inner
 	for len(tokens) > 0 {
 		n, first := min(chunk, len(tokens)), s.length
 		wanted := 0

@@ -16,13 +16,13 @@ import (
 const (
 	DefaultContext   = 8192 // tokens, or the model's own length where that is shorter
 	DefaultStepRows  = 512  // tokens computed in one step of a prefill
-	defaultSequences = 1
+	DefaultSequences = 4
 )
 
 // Options say how a model is opened. The zero value is a good default.
 type Options struct {
 	Context   int    // tokens a sequence can have; 0: the model's own length, at most DefaultContext
-	Sequences int    // sequences of full length that the cache has room for; 0: 1
+	Sequences int    // sequences of full length that the cache has room for; 0: DefaultSequences
 	Threads   int    // 0: one a core
 	Variant   string // instruction set ("avx512", "avx2", "ref"); empty: $INFER_CPU, else the best
 	CacheType string // "f16" (default) or "f32"
@@ -50,7 +50,8 @@ type Engine struct {
 	threads                                  int
 	loadTime                                 time.Duration
 
-	mutex  sync.Mutex // held for a step, and by whoever touches the pools
+	slots  chan struct{} // one a sequence in use
+	mutex  sync.Mutex    // held for a step, and by whoever touches the pools
 	pools  []*cache.Pool
 	batch  kernels.Batch
 	closed bool
@@ -107,6 +108,7 @@ func (e *Engine) open() error {
 	for _, n := range limits.Pages {
 		e.pools = append(e.pools, cache.NewPool(n))
 	}
+	e.slots = make(chan struct{}, o.Sequences)
 	return e.openDevice()
 }
 
@@ -118,7 +120,7 @@ func (o *Options) check() error {
 		o.StepRows = DefaultStepRows
 	}
 	if o.Sequences == 0 {
-		o.Sequences = defaultSequences
+		o.Sequences = DefaultSequences
 	}
 	switch {
 	case o.CacheType != "f16" && o.CacheType != "f32":

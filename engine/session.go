@@ -40,6 +40,33 @@ func (s *session) close() {
 	s.length = 0
 }
 
+// rewind forgets the tokens from n on and returns how many stay: n, or 0 where a window's pages before n are gone.
+func (s *session) rewind(n int) int {
+	e := s.engine
+	e.mutex.Lock()
+	defer e.mutex.Unlock()
+	for kind, k := range e.model.Plan.PageKinds {
+		first := 0
+		if k.Window > 0 {
+			first = max(0, n-k.Window+1) / kernels.PageTokens
+		}
+		for i := first; i*kernels.PageTokens < n; i++ {
+			if s.pages[kind][i] < 0 {
+				n = 0
+			}
+		}
+	}
+	keep := (n + kernels.PageTokens - 1) / kernels.PageTokens
+	for kind := range s.pages {
+		for i := keep; i < len(s.pages[kind]); i++ {
+			s.give(kind, i)
+		}
+		s.pages[kind] = s.pages[kind][:min(keep, len(s.pages[kind]))]
+	}
+	s.length = n
+	return n
+}
+
 func (s *session) give(kind, i int) {
 	if page := s.pages[kind][i]; page >= 0 {
 		s.engine.pools[kind].Release(page)

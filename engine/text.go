@@ -2,15 +2,22 @@ package engine
 
 import (
 	"fmt"
+	"sync"
 
 	"github.com/infer-go/infer/engine/gguf"
 	"github.com/infer-go/infer/tokenizer"
+	"github.com/infer-go/infer/tokenizer/chat"
 )
 
 // text is what turns strings into tokens and back; a file without a vocabulary has none.
 type text struct {
 	tokens   *tokenizer.Tokenizer
 	template string // source of the file's chat template; empty where it has none
+
+	once     sync.Once // for the chosen template, parsed when it is first needed
+	parsed   *chat.Template
+	source   string
+	parseErr error
 }
 
 // newText reads the vocabulary. A file that says it has none gives nil; the engine then works on token ids alone.
