@@ -35,7 +35,7 @@ type Model struct {
 	Dim           int           // width of the residual stream
 	Layers        int
 	Heads         int // query heads of the first layer
-	KVHeads       int // key heads of the first layer, as the cache holds them
+	KVHeads       int // key heads of the first layer, as the file counts them
 	ContextLength int // positions the model was trained for
 	Experts       int // experts a layer, 0 where there are none
 	ExpertsUsed   int // experts a token

@@ -55,7 +55,12 @@ func readConfig(k *keys, norm kernels.Norm, o Options) Config {
 	c.KVHeads = k.perLayer("attention.head_count_kv", c.Layers, c.Heads)
 	c.Experts = k.countOr("expert_count", 0, 0)
 	c.ExpertsUsed = k.countOr("expert_used_count", 0, 0)
-	if c.ExpertsUsed > c.Experts || c.Experts > 0 && c.ExpertsUsed == 0 {
+	switch {
+	case c.Experts == 0 && c.ExpertsUsed > 0:
+		k.fault("expert_count", "nothing", fmt.Sprintf("at least the %d of expert_used_count", c.ExpertsUsed))
+	case c.Experts > 0 && c.ExpertsUsed == 0:
+		k.fault("expert_used_count", "nothing", fmt.Sprintf("1 to the %d of expert_count", c.Experts))
+	case c.ExpertsUsed > c.Experts:
 		k.fault("expert_used_count", fmt.Sprint(c.ExpertsUsed), fmt.Sprintf("1 to the %d of expert_count", c.Experts))
 	}
 	c.FF = k.perLayer("feed_forward_length", c.Layers, nil)

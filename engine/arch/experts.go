@@ -22,6 +22,10 @@ type experts struct {
 // expertFFN sends each token through its chosen experts and adds up their results and the residual.
 func (p *plan) expertFFN(l *layer, h kernels.Ref, e experts, residual kernels.Ref) kernels.Ref {
 	c := p.c
+	if c.Experts == 0 {
+		c.fault("expert_count", "no experts", "at least 1")
+		return none
+	}
 	r := kernels.RouteSpec{Gating: e.gating, Used: c.ExpertsUsed, Groups: e.groups, GroupsUsed: e.groupsUsed, Normalise: e.normalise, Scale: e.scale, Bias: none}
 	if e.choiceBias && l.has("exp_probs_b.bias") {
 		r.Bias = l.vector("exp_probs_b.bias", c.Experts)

@@ -242,8 +242,12 @@ func (in *interpreter) matMul(o *kernels.Op) {
 	for i := range out {
 		for r := range out[i] {
 			out[i][r] = in.product(o, x[i], 0, r, o.In[1], o.In[2], o.In[4], o.In[5], 0)
-			if o.In[3] != kernels.None {
-				out[i][r] += in.read(o.In[3])[i][r]
+		}
+	}
+	if o.In[3] != kernels.None {
+		for i, residual := range in.read(o.In[3]) {
+			for r := range residual {
+				out[i][r] += residual[r]
 			}
 		}
 	}
@@ -435,22 +439,28 @@ func (in *interpreter) expertSum(o *kernels.Op) {
 			for k := range used {
 				out[j] += shares[i][k] * y[i*used+k][j]
 			}
-			if o.In[2] != kernels.None {
-				out[j] += in.read(o.In[2])[i][j]
+		}
+	}
+	if o.In[2] != kernels.None {
+		for i, residual := range in.read(o.In[2]) {
+			for j := range residual {
+				in.read(o.Out)[i][j] += residual[j]
 			}
 		}
 	}
 }
 
 func (in *interpreter) element(o *kernels.Op) {
-	a := in.read(o.In[0])
+	a, b := in.read(o.In[0]), [][]float64(nil)
+	if o.In[1] != kernels.None {
+		b = in.read(o.In[1])
+	}
 	f0, f1, act := float64(o.F[0]), float64(o.F[1]), kernels.Act(o.N[1])
 	for i, out := range in.read(o.Out) {
 		for j := range out {
 			v, u := a[i][j], 0.0
-			if o.In[1] != kernels.None {
-				b := in.read(o.In[1])[i]
-				u = b[j%len(b)]
+			if b != nil {
+				u = b[i][j%len(b[i])]
 			}
 			switch kernels.Element(o.N[0]) {
 			case kernels.ElAdd:

@@ -31,9 +31,15 @@ func (k *keys) name(key string) string {
 	return full
 }
 
-// fault keeps an error about a key.
+// fault keeps an error about a key; layers may repeat it.
 func (k *keys) fault(key, found, expected string) {
-	k.faults = append(k.faults, &KeyError{k.arch + "." + key, found, expected})
+	e := KeyError{k.arch + "." + key, found, expected}
+	for _, have := range k.faults {
+		if other, ok := have.(*KeyError); ok && *other == e {
+			return
+		}
+	}
+	k.faults = append(k.faults, &e)
 }
 
 func (k *keys) keep(err error) {

@@ -8,7 +8,6 @@ import (
 	"math"
 	"os"
 	"path/filepath"
-	"slices"
 	"testing"
 
 	"github.com/infer-go/infer/internal/fixtures"
@@ -49,17 +48,21 @@ func relativeL2(got [][]float64, want []float64) float64 {
 // The plans give the numbers of other programs, whatever a backend makes of them. The targets were computed in float32
 // from the weights that quantized blocks stand for.
 func TestPlansAgainstOtherPrograms(t *testing.T) {
-	for _, name := range slices.Concat(conformanceCases(t, "arch"), conformanceCases(t, "quant")) {
-		t.Run(name, func(t *testing.T) {
-			f := conformance(t, name)
-			m, err := Record(f, Options{})
-			require.NoError(t, err)
-			tokens, want := target(t, name)
-			got := interpret(t, m, f, tokens)
-			require.Len(t, want, len(got)*len(got[0]))
-			e := relativeL2(got, want)
-			t.Logf("relative L2 %.2e", e)
-			assert.Less(t, e, 5e-6)
-		})
+	for _, group := range []string{"arch", "quant"} {
+		for _, name := range conformanceCases(t, group) {
+			t.Run(name, func(t *testing.T) {
+				t.Parallel()
+				f := conformance(t, name)
+				m, err := Record(f, Options{})
+				require.NoError(t, err)
+				tokens, want := target(t, name)
+				if group == "quant" { // all of one architecture: the types are what matters, and a few tokens show them
+					tokens, want = tokens[:6], want[:6*m.Vocab]
+				}
+				got := interpret(t, m, f, tokens)
+				require.Len(t, want, len(got)*len(got[0]))
+				assert.Less(t, relativeL2(got, want), 5e-6)
+			})
+		}
 	}
 }
