@@ -88,19 +88,22 @@ func or(v, byDefault Value) Value {
 
 // function is anything callable that is written in Go: global, method, filter or test.
 type function struct {
-	name   string
-	method bool
-	fn     func(r *run, a *arguments) (Value, error)
-	attrs  map[string]*function // static methods, as dict.fromkeys
+	name  string
+	owner string // class of the value that a method is bound to
+	fn    func(r *run, a *arguments) (Value, error)
+	attrs map[string]*function // static methods, as dict.fromkeys
 }
 
-func method(name string, fn func(r *run, a *arguments) (Value, error)) *function {
-	return &function{name: name, method: true, fn: fn}
+func method(owner, name string, fn func(r *run, a *arguments) (Value, error)) *function {
+	return &function{name: name, owner: owner, fn: fn}
 }
+
+// address stands where Python prints the address of an object.
+const address = "0x7f0000000000"
 
 func (f *function) class() string {
 	switch {
-	case f.method:
+	case f.owner != "":
 		return "builtin_function_or_method"
 	case f.attrs != nil:
 		return "type"
@@ -110,12 +113,12 @@ func (f *function) class() string {
 
 func (f *function) repr() string {
 	switch {
-	case f.method:
-		return "<built-in method " + f.name + ">"
+	case f.owner != "":
+		return "<built-in method " + f.name + " of " + f.owner + " object at " + address + ">"
 	case f.attrs != nil:
 		return "<class '" + f.name + "'>"
 	}
-	return "<function " + f.name + ">"
+	return "<function " + f.name + " at " + address + ">"
 }
 
 func callable(v Value) bool {

@@ -65,7 +65,7 @@ func filterItems(_ *run, a *arguments) (Value, error) {
 		return nil, err
 	}
 	var source iterationSource
-	return newIterator("generator", func(r *run) (Value, bool, error) {
+	return newGenerator("do_items", func(r *run) (Value, bool, error) {
 		if source == nil {
 			switch v := args[0].(type) {
 			case *undefined:
@@ -81,10 +81,10 @@ func filterItems(_ *run, a *arguments) (Value, error) {
 }
 
 // lazy is a generator over the items of v that is not read before it is used; start runs first.
-func lazy(v Value, start func(r *run) (func(Value) (Value, bool, error), error)) *iterator {
+func lazy(name string, v Value, start func(r *run) (func(Value) (Value, bool, error), error)) *iterator {
 	var source iterationSource
 	var each func(Value) (Value, bool, error)
-	return newIterator("generator", func(r *run) (Value, bool, error) {
+	return newGenerator(name, func(r *run) (Value, bool, error) {
 		if source == nil {
 			any, err := truth(r, v)
 			if err != nil || !any {
@@ -114,7 +114,7 @@ func filterMap(_ *run, a *arguments) (Value, error) {
 	if len(a.pos) == 0 {
 		return nil, typeError("map() missing argument 'value'")
 	}
-	return lazy(a.pos[0], func(r *run) (func(Value) (Value, bool, error), error) {
+	return lazy("sync_do_map", a.pos[0], func(r *run) (func(Value) (Value, bool, error), error) {
 		f, err := prepareMap(r, a)
 		return func(item Value) (Value, bool, error) {
 			v, err := f(item)
@@ -174,7 +174,7 @@ func selector(name string, byAttr, reject bool) func(*run, *arguments) (Value, e
 		if len(a.pos) == 0 {
 			return nil, typeError("%s() missing argument 'value'", name)
 		}
-		return lazy(a.pos[0], func(r *run) (func(Value) (Value, bool, error), error) {
+		return lazy("select_or_reject", a.pos[0], func(r *run) (func(Value) (Value, bool, error), error) {
 			rest := a.pos[1:]
 			var path attrPath
 			if byAttr {
@@ -292,7 +292,7 @@ func filterUnique(_ *run, a *arguments) (Value, error) {
 	path := parseAttrPath(or(args[2], nil))
 	seen := NewDict()
 	var source iterationSource
-	return newIterator("generator", func(r *run) (Value, bool, error) {
+	return newGenerator("sync_do_unique", func(r *run) (Value, bool, error) {
 		sensitive, err := truth(r, or(args[1], false))
 		if err != nil {
 			return nil, false, err
@@ -499,7 +499,7 @@ func filterSlice(_ *run, a *arguments) (Value, error) {
 	}
 	var items []Value
 	number, slices, offset := -1, 0, 0
-	return newIterator("generator", func(r *run) (Value, bool, error) {
+	return newGenerator("sync_do_slice", func(r *run) (Value, bool, error) {
 		if number < 0 {
 			if items, err = r.list(args[0]); err != nil {
 				return nil, false, err
@@ -537,7 +537,7 @@ func filterBatch(_ *run, a *arguments) (Value, error) {
 	var source iterationSource
 	var pending []Value
 	started, done := false, false
-	return newIterator("generator", func(r *run) (Value, bool, error) {
+	return newGenerator("do_batch", func(r *run) (Value, bool, error) {
 		if source == nil {
 			if source, err = r.iter(args[0]); err != nil {
 				return nil, false, err

@@ -375,7 +375,7 @@ func formatFields(r *run, self Value, pos []Value, kw Value) (Value, error) {
 
 // format expands the replacement fields of s; specs may hold fields too, one level deep.
 func (f *fieldFormatter) format(s string, depth int) (string, error) {
-	if depth < 1 {
+	if depth < 0 {
 		return "", valueError("Max string recursion exceeded")
 	}
 	var b strings.Builder

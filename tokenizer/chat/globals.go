@@ -12,7 +12,7 @@ func init() {
 	}
 	globals = map[string]Value{
 		"range":           global("safe_range", rangeFunc),
-		"dict":            &function{name: "dict", fn: dictFunc, attrs: map[string]*function{"fromkeys": {name: "fromkeys", method: true, fn: dictFromKeys}}},
+		"dict":            &function{name: "dict", fn: dictFunc, attrs: map[string]*function{"fromkeys": {name: "fromkeys", owner: "type", fn: dictFromKeys}}},
 		"namespace":       &function{name: "jinja2.utils.Namespace", fn: namespaceFunc, attrs: map[string]*function{}},
 		"cycler":          &function{name: "jinja2.utils.Cycler", fn: cyclerFunc, attrs: map[string]*function{}},
 		"joiner":          &function{name: "jinja2.utils.Joiner", fn: joinerFunc, attrs: map[string]*function{}},
@@ -157,14 +157,14 @@ func (c *cycler) attr(name string) (Value, bool, error) {
 	case "current":
 		return c.items[c.pos], true, nil
 	case "next":
-		return method("next", func(_ *run, a *arguments) (Value, error) {
+		return method("Cycler", "next", func(_ *run, a *arguments) (Value, error) {
 			v := c.items[c.pos]
 			_, err := a.bind("next", 0)
 			c.pos = (c.pos + 1) % len(c.items)
 			return v, err
 		}), true, nil
 	case "reset":
-		return method("reset", func(_ *run, a *arguments) (Value, error) {
+		return method("Cycler", "reset", func(_ *run, a *arguments) (Value, error) {
 			_, err := a.bind("reset", 0)
 			c.pos = 0
 			return nil, err

@@ -5,6 +5,7 @@ import "unicode/utf8"
 // iterator is a Python iterator or generator: lazy, and read once.
 type iterator struct {
 	kind string // class name
+	name string // of the function, for generators
 	pull func(r *run) (Value, bool, error)
 	done bool
 }
@@ -32,8 +33,15 @@ func (it *iterator) next(r *run) (Value, bool, error) {
 	return v, ok, err
 }
 
+func newGenerator(name string, pull func(r *run) (Value, bool, error)) *iterator {
+	return &iterator{kind: "generator", name: name, pull: pull}
+}
+
 func (it *iterator) description() string {
-	return it.kind + " object"
+	if it.name != "" {
+		return "generator object " + it.name + " at " + address
+	}
+	return it.kind + " object at " + address
 }
 
 // sliceSource yields the items of a Go slice.

@@ -9,7 +9,6 @@ import (
 	"sort"
 	"strconv"
 	"strings"
-	"unicode/utf8"
 )
 
 // DecodeContext decodes a JSON object for [Template.Render]. Keys keep their order, and integers stay apart from
@@ -391,7 +390,7 @@ func (w *jsonWriter) str(s string) error {
 		case w.ascii && c >= 0x10000:
 			c -= 0x10000
 			w.b.WriteString(`\u` + hex4(0xd800+c>>10) + `\u` + hex4(0xdc00+c&0x3ff))
-		case w.ascii && c >= utf8.RuneSelf-1 && c != 0x7f:
+		case w.ascii && c >= 0x7f:
 			w.b.WriteString(`\u` + hex4(c))
 		default:
 			w.b.WriteRune(c)

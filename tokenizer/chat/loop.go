@@ -119,9 +119,9 @@ func (l *loopContext) attr(r *run, name string) (v Value, ok bool, err error) {
 		}
 		return v, true, err
 	case "cycle":
-		return method("cycle", func(r *run, a *arguments) (Value, error) { return l.cycle(a) }), true, nil
+		return method("LoopContext", "cycle", func(r *run, a *arguments) (Value, error) { return l.cycle(a) }), true, nil
 	case "changed":
-		return method("changed", func(r *run, a *arguments) (Value, error) { return l.changed(r, a) }), true, nil
+		return method("LoopContext", "changed", func(r *run, a *arguments) (Value, error) { return l.changed(r, a) }), true, nil
 	}
 	return nil, false, nil
 }
@@ -259,7 +259,7 @@ func (s *forStmt) loop(r *run, f *activation, iterable Value, depth int, recurse
 func (s *forStmt) filtered(r *run, f *activation, iterable Value) (Value, error) {
 	inner := newActivation(s.testFn, s.testScope(f), f.ctx)
 	var source iterationSource
-	return newIterator("generator", func(r *run) (Value, bool, error) {
+	return newGenerator("t_1", func(r *run) (Value, bool, error) {
 		if source == nil {
 			if err := inner.enter(r, s.testEnter); err != nil {
 				return nil, false, err

@@ -59,7 +59,7 @@ func methodOf(v Value, name string) (Value, bool, error) {
 }
 
 func bind(name string, self Value, m methodFunc) *function {
-	return method(name, func(r *run, a *arguments) (Value, error) { return m(r, self, a) })
+	return method(typeName(self), name, func(r *run, a *arguments) (Value, error) { return m(r, self, a) })
 }
 
 // universalDunder reports whether every Python object has the attribute.

@@ -226,13 +226,13 @@ func (p *parser) setTag(at at) (stmt, error) {
 func (p *parser) forTag(at at) (stmt, error) {
 	s := &forStmt{at: at}
 	var err error
-	if s.target, err = p.assignTarget(tupleOptions{end: "in"}); err != nil {
+	if s.target, err = p.assignTarget(tupleOptions{}); err != nil {
 		return nil, err
 	}
 	if _, err = p.expectName("in"); err != nil {
 		return nil, err
 	}
-	if s.iter, err = p.tuple(tupleOptions{end: "recursive"}); err != nil {
+	if s.iter, err = p.tuple(tupleOptions{}); err != nil {
 		return nil, err
 	}
 	if p.skipName("if") {

@@ -2,11 +2,10 @@ package chat
 
 // tupleOptions says how far a possibly parenthesis-free tuple reaches.
 type tupleOptions struct {
-	simplified bool   // only primaries: assignment targets
-	condExpr   bool   // inline if allowed
-	parens     bool   // inside parentheses: may be empty
-	namespace  bool   // "name.attr" is an assignment target
-	end        string // a name that ends the tuple
+	simplified bool // only primaries: assignment targets
+	condExpr   bool // inline if allowed
+	parens     bool // inside parentheses: may be empty
+	namespace  bool // "name.attr" is an assignment target
 }
 
 func (p *parser) nameTarget() (*nameExpr, error) {
@@ -80,7 +79,7 @@ func (p *parser) tuple(o tupleOptions) (expr, error) {
 				return nil, err
 			}
 		}
-		if p.is(tokenVariableEnd) || p.is(tokenBlockEnd) || p.is(")") || o.end != "" && p.isName(o.end) {
+		if p.is(tokenVariableEnd) || p.is(tokenBlockEnd) || p.is(")") {
 			break
 		}
 		item, err := p.tupleItem(o)

@@ -160,9 +160,20 @@ func (p *printer) container(v Value, depth int) error {
 	case *iterator:
 		p.b.WriteString("<" + v.description() + ">")
 	default:
-		p.b.WriteString("<" + typeName(v) + " object>")
+		p.b.WriteString("<" + qualifiedName(v) + " object at " + address + ">")
 	}
 	return nil
+}
+
+// qualifiedName is a class's name with its module.
+func qualifiedName(v Value) string {
+	switch v.(type) {
+	case *cycler, *joiner:
+		return "jinja2.utils." + typeName(v)
+	case *blockReference:
+		return "jinja2.runtime." + typeName(v)
+	}
+	return typeName(v)
 }
 
 func (p *printer) items(open string, items []Value, closing string, depth int) error {
