@@ -16,7 +16,7 @@ func benchLogits(vocab int) []float32 {
 		logits[i] = float32(r.NormFloat64() * 2.5)
 	}
 	for range 60 {
-		logits[r.IntN(vocab)] = float32(10 + 6*r.Float64())
+		logits[r.IntN(vocab)] = float32(14 + 8*r.Float64())
 	}
 	return logits
 }

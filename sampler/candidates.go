@@ -45,7 +45,8 @@ type candidates struct {
 	work   []float32  // [vocab] copy of the caller's logits that stages may change
 	found  []found    // scratch of scans over dense logits
 	floats []float32  // scratch of selection
-	masses []weighted // scratch of selection by mass
+	masses []weighted // scratch of selection by mass: one for each candidate
+	chosen []weighted // and those among which it goes on
 	blocks []float64  // mass of each block of drawBlock ids, from moments
 }
 
@@ -130,19 +131,50 @@ func (c *candidates) findMax() error {
 		return nil
 	}
 	top, at := negInf, -1
-	for i, x := range c.logits {
-		if !(x <= top) { // true for NaN also
-			if x-x != 0 {
-				return &LogitError{Index: i, Value: x}
-			}
-			top, at = x, i
+	for i := firstAbove(c.logits, 0, top); i < len(c.logits); i = firstAbove(c.logits, i+1, top) {
+		x := c.logits[i]
+		if x-x != 0 {
+			return &LogitError{Index: i, Value: x}
 		}
+		top, at = x, i
 	}
 	if at < 0 {
 		return ErrNoCandidates
 	}
 	c.max, c.maxID, c.maxKnown = top, int32(at), true
 	return nil
+}
+
+// firstAbove returns the first index from i on whose value is above floor or NaN, or the length. Passes over a vocabulary
+// whose hits are few spend their time here, less than a nanosecond for each logit.
+func firstAbove(values []float32, i int, floor float32) int {
+	for ; i+8 <= len(values); i += 8 {
+		v := values[i : i+8 : i+8]
+		switch {
+		case !(v[0] <= floor):
+			return i
+		case !(v[1] <= floor):
+			return i + 1
+		case !(v[2] <= floor):
+			return i + 2
+		case !(v[3] <= floor):
+			return i + 3
+		case !(v[4] <= floor):
+			return i + 4
+		case !(v[5] <= floor):
+			return i + 5
+		case !(v[6] <= floor):
+			return i + 6
+		case !(v[7] <= floor):
+			return i + 7
+		}
+	}
+	for ; i < len(values); i++ {
+		if !(values[i] <= floor) {
+			return i
+		}
+	}
+	return len(values)
 }
 
 // moments describe the softmax of a set.
@@ -158,33 +190,41 @@ func (m moments) entropy() float64 { return max(0, log(m.mass)-m.first/m.mass) }
 // drawBlock is the number of consecutive ids whose mass is summed together, in four lanes.
 const drawBlock = 1024
 
-// sumMass returns the total mass of the dense set, whose maximum must be known, and leaves the mass of each block. Tokens
-// with distances from the largest of at most near (in units of the scaled logit) are collected in found.
-func (c *candidates) sumMass(near float64) float64 {
-	c.blocks, c.found = c.blocks[:0], c.found[:0]
+// sumMass returns the total mass of the dense set, whose maximum must be known, and leaves the mass of each block.
+func (c *candidates) sumMass() float64 {
+	c.blocks = c.blocks[:0]
 	total := 0.0
 	for low := 0; low < len(c.logits); low += drawBlock {
-		mass := c.blockMass(low, min(low+drawBlock, len(c.logits)), -near)
+		mass := blockMass(c.logits[low:min(low+drawBlock, len(c.logits))], float64(c.max), c.scale)
 		c.blocks = append(c.blocks, mass)
 		total += mass
 	}
 	return total
 }
 
-func (c *candidates) blockMass(low, high int, cut float64) float64 {
-	top, scale := float64(c.max), c.scale
-	var lanes [4]float64
-	for i, logit := range c.logits[low:high] {
-		d := float64((float64(logit) - top) * scale)
-		if d < expFloor {
-			continue
+// blockMass sums e^((logit-top)·scale) in four lanes, logit i in lane i%4.
+func blockMass(logits []float32, top, scale float64) float64 {
+	var a, b, c, d float64
+	for ; len(logits) >= 4; logits = logits[4:] {
+		if x := float64((float64(logits[0]) - top) * scale); x >= expFloor {
+			a += exp(x)
 		}
-		lanes[i%4] += exp(d)
-		if d >= cut {
-			c.found = append(c.found, found{logit, int32(low + i)})
+		if x := float64((float64(logits[1]) - top) * scale); x >= expFloor {
+			b += exp(x)
+		}
+		if x := float64((float64(logits[2]) - top) * scale); x >= expFloor {
+			c += exp(x)
+		}
+		if x := float64((float64(logits[3]) - top) * scale); x >= expFloor {
+			d += exp(x)
 		}
 	}
-	return (lanes[0] + lanes[1]) + (lanes[2] + lanes[3])
+	for _, logit := range logits {
+		if x := float64((float64(logit) - top) * scale); x >= expFloor {
+			a += exp(x)
+		}
+	}
+	return (a + b) + (c + d)
 }
 
 // denseMoments is moments of the dense set, whose maximum must be known.
@@ -192,7 +232,7 @@ func (c *candidates) denseMoments() moments {
 	var m moments
 	top := float64(c.max)
 	for _, logit := range c.logits {
-		if logit == negInf {
+		if logit < -math.MaxFloat32 {
 			continue
 		}
 		m.count++
@@ -207,17 +247,26 @@ func (c *candidates) denseMoments() moments {
 
 // gather makes a list of the dense candidates whose unscaled logit is at least low.
 func (c *candidates) gather(low float64) {
-	low32 := clampFloat32(max(low, -math.MaxFloat32))
-	if float64(low32) < low {
-		low32 = math.Nextafter32(low32, float32(math.Inf(1)))
+	floor := clampFloat32(max(low, -math.MaxFloat32))
+	if float64(floor) >= low { // the largest float32 that is less
+		floor = math.Nextafter32(floor, negInf)
 	}
 	c.found = c.found[:0]
-	for i, x := range c.logits {
-		if x >= low32 {
-			c.found = append(c.found, found{x, int32(i)})
-		}
+	for i := firstAbove(c.logits, 0, floor); i < len(c.logits); i = firstAbove(c.logits, i+1, floor) {
+		c.found = append(c.found, found{c.logits[i], int32(i)})
 	}
 	c.toList(c.found)
+}
+
+// gatherAll makes a list of all dense candidates.
+func (c *candidates) gatherAll() {
+	c.list = c.list[:0]
+	for i, x := range c.logits {
+		if x >= -math.MaxFloat32 {
+			c.list = append(c.list, candidate{x: float64(float64(x) * c.scale), id: int32(i)})
+		}
+	}
+	c.dense = false
 }
 
 // toList makes the found tokens, in ascending order of id, the candidates.
@@ -321,7 +370,7 @@ func (c *candidates) drawDense(u float64) (id int32, probability float64, err er
 	if err := c.findMax(); err != nil {
 		return 0, 0, err
 	}
-	total := c.sumMass(-1)
+	total := c.sumMass()
 	target, block := float64(u*total), 0
 	for i, mass := range c.blocks {
 		if mass > 0 {

@@ -21,7 +21,7 @@ func (l *logProbs) fill(token *Token, logits []float32, n int) error {
 	if err := c.findMax(); err != nil {
 		return err
 	}
-	logMass := log(c.sumMass(-1))
+	logMass := log(c.sumMass())
 	logProb := func(x float32) float32 { return float32(float64(x) - float64(c.max) - logMass) }
 	token.LogProb = logProb(logits[token.ID])
 	if n == 0 {

@@ -25,7 +25,7 @@ func (m *mirostat) truncate(c *candidates) error {
 	if err := c.findMax(); err != nil {
 		return err
 	}
-	low := log(c.sumMass(-1)) - float64(m.mu*math.Ln2)
+	low := log(c.sumMass()) - float64(m.mu*math.Ln2)
 	if low > 0 {
 		return c.keepBest()
 	}

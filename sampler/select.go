@@ -43,11 +43,11 @@ func partition(values []float32, pivot float32) (above, equal int) {
 type weighted struct{ value, mass float64 }
 
 // massCut returns the value at which the mass of the items, taken in descending order of value, is reached, and the mass of
-// all items above that value. Where it is never reached (rounding), it is the smallest value. Items are reordered; there
-// must be one. Expected time is linear. With strict the mass must be exceeded.
-func massCut(items []weighted, mass float64, strict bool) (value, above float64) {
-	random := pivotSeed
-	for {
+// all items above that value; before is mass above all of them. Where it is never reached (rounding), it is the smallest
+// value. With strict the mass must be exceeded. Items are reordered; there must be one. Expected time is linear.
+func massCut(items []weighted, mass, before float64, strict bool) (value, above float64) {
+	above = before
+	for random := pivotSeed; ; {
 		pivot := items[random.below(len(items))].value
 		front, equal, frontMass, equalMass := partitionMass(items, pivot)
 		switch {
@@ -60,6 +60,56 @@ func massCut(items []weighted, mass float64, strict bool) (value, above float64)
 			items = items[front+equal:]
 		}
 	}
+}
+
+// manyItems is the number from which sums over buckets first narrow the items down: a pass over all of them at a steady pace
+// beats the first rounds of partitioning, whose branches cannot be predicted.
+const (
+	manyItems = 2048
+	buckets   = 1024
+)
+
+// findCut is massCut of masses, which it leaves in order.
+func (c *candidates) findCut(mass float64, strict bool) (value, above float64) {
+	if len(c.masses) < manyItems {
+		c.chosen = append(c.chosen[:0], c.masses...)
+		return massCut(c.chosen, mass, 0, strict)
+	}
+	top, bottom := c.masses[0].value, c.masses[0].value
+	for _, item := range c.masses {
+		top, bottom = max(top, item.value), min(bottom, item.value)
+	}
+	// Buckets are of equal width over the values that can matter; all below share the last.
+	perUnit := (buckets - 1) / min(max(top-bottom, 1e-30), bucketSpan)
+	var sums [buckets]float64
+	for _, item := range c.masses {
+		sums[bucket(top-item.value, perUnit)] += item.mass
+	}
+	at := 0
+	for at < buckets-1 && !reached(above+sums[at], mass, strict) {
+		above += sums[at]
+		at++
+	}
+	c.chosen = c.chosen[:0]
+	for _, item := range c.masses {
+		if bucket(top-item.value, perUnit) == at {
+			c.chosen = append(c.chosen, item)
+		}
+	}
+	if len(c.chosen) == 0 { // rounding alone asks for more mass than there is
+		return bottom, above
+	}
+	return massCut(c.chosen, mass, above, strict)
+}
+
+// bucketSpan is the width of values, in nats, spread over the buckets: a token further down has too little mass to matter.
+const bucketSpan = 40
+
+func bucket(distance, perUnit float64) int {
+	if b := distance * perUnit; b < buckets-1 {
+		return int(b)
+	}
+	return buckets - 1
 }
 
 func reached(sum, mass float64, strict bool) bool { return sum > mass || !strict && sum == mass }

@@ -43,13 +43,12 @@ func scanTopK(logits []float32, k int, list []found, floats []float32) ([]found,
 	list = list[:0]
 	full := 2*k + 256
 	floor := negInf
-	for i, x := range logits {
-		if x <= floor { // false for NaN. Of equal logits the first ids stay, so an equal one is out
-			continue
-		}
+	for i := firstAbove(logits, 0, floor); i < len(logits); i = firstAbove(logits, i+1, floor) {
+		x := logits[i]
 		if x-x != 0 {
 			return list, floats, &LogitError{Index: i, Value: x}
 		}
+		// Of equal logits the first ids stay, so one that equals the floor need not come in.
 		if list = append(list, found{x, int32(i)}); len(list) == full {
 			list, floats, floor = shrinkTopK(list, k, floats)
 		}
@@ -87,13 +86,10 @@ func shrinkTopK(list []found, k int, floats []float32) ([]found, []float32, floa
 }
 
 // keepMass keeps the candidates whose items in masses, one for each candidate, have the largest values and together reach
-// the mass.
+// the mass, or with strict exceed it.
 func (c *candidates) keepMass(mass float64, strict bool) {
-	// Selection reorders the items; values and masses are read again from an untouched copy behind them.
-	n := len(c.masses)
-	c.masses = append(c.masses, c.masses...)
-	cut, sum := massCut(c.masses[:n], mass, strict)
-	items := c.masses[n:]
+	cut, sum := c.findCut(mass, strict)
+	items := c.masses
 	kept, tied := c.list[:0], false
 	for i := range c.list {
 		keep := items[i].value > cut
@@ -118,12 +114,11 @@ func (c *candidates) topP(p float64) error {
 		if err := c.findMax(); err != nil {
 			return err
 		}
-		total = c.sumMass(nearTop)
-		c.toList(c.found)
+		total = c.sumMass()
+		c.gather(float64(c.max) - nearTop/c.scale)
 		if near := c.weigh(); near < p*total { // flat distribution: all tokens are needed
-			c.dense = true
-			c.gather(-math.MaxFloat32)
-			c.weigh()
+			c.gatherAll()
+			total = c.weigh()
 		}
 	} else {
 		total = c.weigh()
@@ -161,7 +156,7 @@ func (c *candidates) typical(p float64) error {
 		if err := c.findMax(); err != nil {
 			return err
 		}
-		c.gather(-math.MaxFloat32)
+		c.gatherAll()
 	}
 	m := c.listMoments()
 	top, mean := c.listMax(), m.first/m.mass
@@ -189,21 +184,22 @@ func (c *candidates) topNSigma(n float64) error {
 
 // denseDeviation is the standard deviation of the unscaled dense logits.
 func (c *candidates) denseDeviation() float64 {
-	sum, count := 0.0, 0
-	for _, x := range c.logits {
-		if x != negInf {
-			sum += float64(x)
+	var sums, squares [4]float64
+	count := 0
+	for i, x := range c.logits {
+		if x >= -math.MaxFloat32 {
+			sums[i%4] += float64(x)
 			count++
 		}
 	}
-	mean, squares := sum/float64(count), 0.0
-	for _, x := range c.logits {
-		if x != negInf {
+	mean := ((sums[0] + sums[1]) + (sums[2] + sums[3])) / float64(count)
+	for i, x := range c.logits {
+		if x >= -math.MaxFloat32 {
 			d := float64(x) - mean
-			squares += float64(d * d)
+			squares[i%4] += float64(d * d)
 		}
 	}
-	return math.Sqrt(squares / float64(count))
+	return math.Sqrt(((squares[0] + squares[1]) + (squares[2] + squares[3])) / float64(count))
 }
 
 func (c *candidates) listDeviation() float64 {
@@ -226,15 +222,7 @@ func (c *candidates) xtc(threshold float64) error {
 		return c.denseXTC(threshold)
 	}
 	mass := threshold * c.weigh()
-	count, least := 0, 0
-	for i, t := range c.list {
-		if t.w >= mass {
-			if count == 0 || t.x <= c.list[least].x { // of equal ones the last id ranks last
-				least = i
-			}
-			count++
-		}
-	}
+	least, count := c.leastAbove(mass)
 	if count < 2 {
 		return nil
 	}
@@ -243,30 +231,38 @@ func (c *candidates) xtc(threshold float64) error {
 	return nil
 }
 
+// leastAbove counts the candidates of the weighed list with at least the mass and returns the index of the least probable.
+func (c *candidates) leastAbove(mass float64) (least, count int) {
+	for i, t := range c.list {
+		if t.w >= mass {
+			if count == 0 || t.x <= c.list[least].x { // of equal ones the last id ranks last
+				least = i
+			}
+			count++
+		}
+	}
+	return least, count
+}
+
 func (c *candidates) denseXTC(threshold float64) error {
 	if err := c.findMax(); err != nil {
 		return err
 	}
-	near := math.Inf(1)
-	if threshold >= 0x1p-1022 {
-		near = 1 - log(threshold) // 1 more than enough
+	mass := threshold * c.sumMass()
+	if mass < 1e-300 { // all tokens are above
+		c.gatherAll()
+		return c.xtc(threshold)
 	}
-	mass := threshold * c.sumMass(near)
-	above := c.found[:0]
-	least := 0
-	for _, t := range c.found {
-		if d := float64((float64(t.x) - float64(c.max)) * c.scale); exp(d) >= mass {
-			if above = append(above, t); t.x <= above[least].x {
-				least = len(above) - 1
-			}
-		}
-	}
-	if len(above) < 2 {
+	c.gather(float64(c.max) + (log(mass)-1)/c.scale) // -1: more than enough
+	c.weigh()
+	least, count := c.leastAbove(mass)
+	c.dense = true // the tokens below the threshold are still candidates
+	if count < 2 {
 		return nil
 	}
 	c.own()
-	for i, t := range above {
-		if i != least {
+	for i, t := range c.list {
+		if t.w >= mass && i != least {
 			c.logits[t.id] = negInf
 		}
 	}
