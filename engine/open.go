@@ -83,7 +83,7 @@ func (e *Engine) open() error {
 	if err := o.check(); err != nil {
 		return err
 	}
-	model, err := arch.Record(e.file, arch.Options{Context: o.Context})
+	model, err := arch.Record(e.file, arch.Options{Context: o.Context, DefaultContext: DefaultContext})
 	if err != nil {
 		return err
 	}

@@ -319,6 +319,8 @@ static void run_heads(struct device *d, int32_t step, uint8_t *scratch)
     const struct infer_op *op = &d->plan.ops[d->steps[step].op];
     const struct weight *w = &d->weights[op->in[1]];
     int64_t tile = (int64_t)MAX_PRODUCT_COLUMNS * PRODUCT_PANELS * PANEL_ROWS, rows = rows_now(d, tensor_at(d, op->out)->rows_kind);
+    if (rows == 0)
+        return;
     int64_t blocks = (rows + MAX_PRODUCT_COLUMNS - 1) / MAX_PRODUCT_COLUMNS, bytes = (act_bytes(w->form, w->cols) + 63) / 64 * 64;
     float *y = (float *)scratch;
     uint8_t *forms = scratch + 2 * tile * 4, *work = forms + bytes * MAX_PRODUCT_COLUMNS;
