@@ -66,7 +66,7 @@ func newBench() *cobra.Command {
 			if b.sequences < 1 || b.runs < 1 {
 				return usageError{fmt.Errorf("--sequences and --runs: found %d and %d, expected 1 or more", b.sequences, b.runs)}
 			}
-			results, err := runBench(cmd.Context(), &m, b)
+			results, err := runBench(cmd, &m, b)
 			if err != nil {
 				return err
 			}
@@ -87,7 +87,7 @@ func newBench() *cobra.Command {
 	return cmd
 }
 
-func runBench(ctx context.Context, m *modelFlags, b benchFlags) ([]benchResult, error) {
+func runBench(cmd *cobra.Command, m *modelFlags, b benchFlags) ([]benchResult, error) {
 	var specs []engine.BenchSpec
 	if b.prompt > 0 {
 		specs = append(specs, engine.BenchSpec{Prompt: b.prompt, Depth: b.depth, Sequences: 1})
@@ -100,14 +100,14 @@ func runBench(ctx context.Context, m *modelFlags, b benchFlags) ([]benchResult, 
 	}
 	m.options.Sequences = b.sequences
 	peaks := kernels.MeasurePeaks(m.options.Threads)
-	e, err := engine.Open(m.path, m.options)
+	e, err := m.open(cmd)
 	if err != nil {
 		return nil, err
 	}
 	defer e.Close()
 	results := []benchResult{}
 	for _, s := range specs {
-		r, err := benchOne(ctx, e, s, b.runs, peaks)
+		r, err := benchOne(cmd.Context(), e, s, b.runs, peaks)
 		if err != nil {
 			return nil, err
 		}

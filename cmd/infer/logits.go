@@ -56,11 +56,11 @@ func writeLogits(cmd *cobra.Command, m *modelFlags, tokens, text, file, output s
 	m.options.AllLogits = true
 	if ids != nil {
 		m.options.Context = max(len(ids), 1)
-	} else if m.options.Context, err = countTokens(m, text); err != nil {
+	} else if m.options.Context, err = countTokens(cmd, m, text); err != nil {
 		return err
 	}
 	m.options.StepRows = min(engine.DefaultStepRows, max(chunk, min(m.options.Context, engine.DefaultStepRows)))
-	e, err := engine.Open(m.path, m.options)
+	e, err := m.open(cmd)
 	if err != nil {
 		return err
 	}
@@ -85,8 +85,8 @@ func writeLogits(cmd *cobra.Command, m *modelFlags, tokens, text, file, output s
 }
 
 // countTokens encodes the text with the file's vocabulary alone: the context is sized by it.
-func countTokens(m *modelFlags, text string) (int, error) {
-	t, f, err := openTokenizer(m.path, m.options.PreTokenizer)
+func countTokens(cmd *cobra.Command, m *modelFlags, text string) (int, error) {
+	t, f, err := openTokenizer(cmd, m.path, m.options.PreTokenizer)
 	if err != nil {
 		return 0, err
 	}

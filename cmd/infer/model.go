@@ -11,6 +11,7 @@ import (
 
 	"github.com/infer-go/infer/engine"
 	"github.com/infer-go/infer/engine/gguf"
+	"github.com/infer-go/infer/engine/hub"
 	"github.com/infer-go/infer/tokenizer"
 )
 
@@ -24,7 +25,7 @@ type modelFlags struct {
 func (f *modelFlags) add(cmd *cobra.Command, withPath bool) {
 	flags := cmd.Flags()
 	if withPath {
-		flags.StringVarP(&f.path, "model", "m", "", "GGUF file, or the first part of a split set")
+		flags.StringVarP(&f.path, "model", "m", "", "GGUF file, the first part of a split set, or a model's name (see infer pull)")
 		if err := cmd.MarkFlagRequired("model"); err != nil {
 			panic(err) // a flag that was just defined
 		}
@@ -34,6 +35,24 @@ func (f *modelFlags) add(cmd *cobra.Command, withPath bool) {
 	flags.StringVar(&f.options.CacheType, "cache-type", "f16", "type of cached keys and values: f16 or f32")
 	flags.BoolVar(&f.options.NoRepack, "no-repack", false, "use the weights as they lie in the file: less memory, slower")
 	flags.StringVar(&f.options.PreTokenizer, "pre-tokenizer", "", "pre-tokenizer for a file whose own is unknown")
+}
+
+// resolveModel returns the path of a model: a file as it is, anything else through the cache. Empty is the default model.
+func resolveModel(cmd *cobra.Command, ref string) (string, error) {
+	if ref == "" {
+		ref = hub.DefaultModel
+	}
+	m, err := resolve(cmd, ref, hub.Options{}, false)
+	return m.Path, err
+}
+
+// open resolves and opens the model.
+func (f *modelFlags) open(cmd *cobra.Command) (*engine.Engine, error) {
+	path, err := resolveModel(cmd, f.path)
+	if err != nil {
+		return nil, err
+	}
+	return engine.Open(path, f.options)
 }
 
 // parseTokens reads comma-separated token ids.
@@ -63,7 +82,11 @@ func readText(path string, stdin io.Reader) (string, error) {
 }
 
 // openTokenizer opens a file for its vocabulary; the file is to be closed by the caller.
-func openTokenizer(path, pre string) (*tokenizer.Tokenizer, *gguf.File, error) {
+func openTokenizer(cmd *cobra.Command, ref, pre string) (*tokenizer.Tokenizer, *gguf.File, error) {
+	path, err := resolveModel(cmd, ref)
+	if err != nil {
+		return nil, nil, err
+	}
 	f, err := gguf.Open(path)
 	if err != nil {
 		return nil, nil, err

@@ -32,7 +32,7 @@ func newPerplexity() *cobra.Command {
 			}
 			m.options.AllLogits, m.options.Context = true, window
 			m.options.StepRows = min(window, engine.DefaultStepRows)
-			e, err := engine.Open(m.path, m.options)
+			e, err := m.open(cmd)
 			if err != nil {
 				return err
 			}

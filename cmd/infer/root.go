@@ -23,8 +23,11 @@ type usageError struct{ error }
 // commands lists the constructors of all sub-commands; each lives in its own file.
 var commands = []func() *cobra.Command{
 	newBench,
+	newList,
 	newLogits,
 	newPerplexity,
+	newPull,
+	newRm,
 	newRun,
 	newTemplateCommand,
 	newTokenize,

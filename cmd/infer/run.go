@@ -1,7 +1,6 @@
 package main
 
 import (
-	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -247,13 +246,4 @@ func (f *runFlags) printStats(cmd *cobra.Command, e *engine.Engine, u *engine.Us
 		fmt.Fprintf(w, "; decode %.1f tokens/s, %.1f GB/s of weights: %.0f %% of the %.1f GB/s that memory gives here", speed, bytes/1e9, 100*bytes/limit, limit/1e9)
 	}
 	fmt.Fprintln(w)
-}
-
-// resolveModel finds the file of a model reference.
-func resolveModel(cmd *cobra.Command, ref string) (string, error) {
-	_ = context.Background
-	if ref == "" {
-		return "", usageError{errors.New("no model given")}
-	}
-	return ref, nil
 }

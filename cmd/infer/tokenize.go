@@ -21,7 +21,7 @@ func newTokenize() *cobra.Command {
 			"No BOS or EOS is added, and special tokens written out in the text are text, unless --special is given.",
 		Args: usageArgs(cobra.NoArgs),
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			t, f, err := openTokenizer(model, pre)
+			t, f, err := openTokenizer(cmd, model, pre)
 			if err != nil {
 				return err
 			}

@@ -1,0 +1,53 @@
+# infer: `make run` answers a prompt, `make test` runs all tests. Everything else is listed by `make help`.
+
+GO      ?= go
+BIN     := bin/infer
+PROMPT  ?= Write two sentences about the sea.
+SOURCES := $(shell find . -name '*.go' -o -name '*.c' -o -name '*.h' -o -name '*.jinja' | grep -v '^./bin')
+FUZZTIME ?= 30s
+
+.PHONY: all run test bench fuzz lint asan clean help
+
+all: $(BIN) ## build bin/infer
+
+$(BIN): $(SOURCES) go.mod go.sum
+	$(GO) build -o $(BIN) ./cmd/infer
+
+run: $(BIN) ## fetch the default model once and answer PROMPT
+	$(BIN) run smollm2:135m "$(PROMPT)" --stats
+
+test: ## all tests
+	$(GO) test ./...
+
+race: ## all tests under the race detector
+	$(GO) test -race ./...
+
+asan: ## the C kernels under AddressSanitizer and UndefinedBehaviorSanitizer
+	CGO_CFLAGS="-g -O1 -fsanitize=undefined -fno-sanitize-recover=undefined" CGO_LDFLAGS="-fsanitize=undefined" \
+		$(GO) test -asan -count=1 ./kernels/ ./engine/
+
+bench: $(BIN) ## prompt and generation speed of the default model
+	$(BIN) bench -m "$$($(BIN) pull --quiet smollm2:135m)"
+
+# Each fuzz target runs for FUZZTIME. Minimising is kept short: some seeds are large.
+fuzz: ## run every fuzz target
+	@set -e; for dir in $$(grep -rl '^func Fuzz' --include='*_test.go' . | xargs -n1 dirname | sort -u); do \
+		for target in $$(grep -rhoE '^func Fuzz[A-Za-z0-9_]+' $$dir/*_test.go | sed 's/func //'); do \
+			echo "== $$dir $$target"; $(GO) test $$dir -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZTIME) -fuzzminimizetime 1x; \
+		done; \
+	done
+
+lint: ## formatting, vet, staticcheck, and warnings of the C compiler as errors
+	@out=$$(gofmt -l $$(git ls-files '*.go')); if [ -n "$$out" ]; then echo "gofmt would change:" $$out; exit 1; fi
+	$(GO) vet ./...
+	cd tools && $(GO) build -o ../bin/staticcheck honnef.co/go/tools/cmd/staticcheck
+	bin/staticcheck ./...
+	@for f in kernels/*.c; do \
+		case $$f in *_amd64.c) [ "$$(uname -m)" = x86_64 ] || continue;; *_arm64.c) [ "$$(uname -m)" = aarch64 ] || continue;; esac; \
+		$(CC) -std=c11 -D_GNU_SOURCE -Wall -Wextra -Werror -Wshadow -Wno-psabi -O2 -fsyntax-only $$f || exit 1; done
+
+clean: ## remove what was built
+	rm -rf bin
+
+help: ## this list
+	@grep -E '^[a-z]+:.*##' Makefile | sed -E 's/:.*## /\t/' | sort
