@@ -212,6 +212,21 @@ func TestSelectionOrders(t *testing.T) {
 	}
 }
 
+// TestMassThatIsNeverReached asks for more mass than rounding leaves: everything stays.
+func TestMassThatIsNeverReached(t *testing.T) {
+	for _, n := range []int{3, 5000} {
+		for _, value := range []float32{0, 0.3} {
+			logits := make([]float32, n)
+			for i := range logits {
+				logits[i] = float32(i%3) * value
+			}
+			c := start(logits, false)
+			require.NoError(t, c.typical(1))
+			require.Len(t, c.list, n)
+		}
+	}
+}
+
 func TestMassCutFarTail(t *testing.T) {
 	// Nearly all values lie in one bucket, far below a lonely one at each end.
 	logits := make([]float32, 4000)
