@@ -22,11 +22,6 @@ func benchLogits(vocab int) []float32 {
 }
 
 func BenchmarkSample(b *testing.B) {
-	neutral := func(change func(*Params)) Params {
-		p := NeutralParams()
-		change(&p)
-		return p
-	}
 	settings := []struct {
 		name   string
 		params Params

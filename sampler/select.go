@@ -82,22 +82,27 @@ func (c *candidates) findCut(mass float64, strict bool) (value, above float64) {
 	// Buckets are of equal width over the values that can matter; all below share the last.
 	perUnit := (buckets - 1) / min(max(top-bottom, 1e-30), bucketSpan)
 	var sums [buckets]float64
+	var counts [buckets]int32
 	for _, item := range c.masses {
-		sums[bucket(top-item.value, perUnit)] += item.mass
+		b := bucket(top-item.value, perUnit)
+		sums[b] += item.mass
+		counts[b]++
 	}
-	at := 0
-	for at < buckets-1 && !reached(above+sums[at], mass, strict) {
-		above += sums[at]
-		at++
+	at, sum := 0, 0.0 // the bucket that reaches the mass, or where rounding lets none reach it, the last with any item
+	for i, bucketMass := range sums {
+		if counts[i] == 0 {
+			continue
+		}
+		at, above = i, sum
+		if sum += bucketMass; reached(sum, mass, strict) {
+			break
+		}
 	}
 	c.chosen = c.chosen[:0]
 	for _, item := range c.masses {
 		if bucket(top-item.value, perUnit) == at {
 			c.chosen = append(c.chosen, item)
 		}
-	}
-	if len(c.chosen) == 0 { // rounding alone asks for more mass than there is
-		return bottom, above
 	}
 	return massCut(c.chosen, mass, above, strict)
 }
