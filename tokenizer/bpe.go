@@ -13,7 +13,8 @@ import (
 // behind the vocabulary.
 type bpe struct {
 	pre     preTokenizer
-	text    map[string]int32 // tokens that text may become
+	text    map[string]int32 // all tokens; see token
+	types   []TokenType
 	extra   map[string]int32 // symbols that are no tokens
 	tokens  int32            // symbols from here on are no tokens
 	byteID  [256]int32       // byte-level: the symbol of a byte
@@ -24,12 +25,12 @@ type bpe struct {
 }
 
 func newBPE(v *Vocab, pre preTokenizer, text map[string]int32) (*bpe, error) {
-	m := &bpe{pre: pre, text: text, extra: map[string]int32{}, tokens: int32(len(v.Tokens)), cache: newWordCache(), unknown: v.UNK}
+	m := &bpe{pre: pre, text: text, types: v.Types, extra: map[string]int32{}, tokens: int32(len(v.Tokens)), cache: newWordCache(), unknown: v.UNK}
 	for b := range 256 {
 		m.byteID[b] = m.intern(string(byteRune[b]))
 		m.byteTok[b] = None
 		if pre.raw {
-			if id, ok := text[fmt.Sprintf("<0x%02X>", b)]; ok {
+			if id, ok := m.token(fmt.Appendf(nil, "<0x%02X>", b)); ok {
 				m.byteTok[b] = id
 			}
 		}
@@ -56,8 +57,18 @@ func (m *bpe) readMerges(merges []string) error {
 	return nil
 }
 
+// token returns the token of a text that plain text may become: none of the control tokens.
+func (m *bpe) token(text []byte) (int32, bool) {
+	id, ok := m.text[string(text)]
+	return id, ok && !m.isHidden(id)
+}
+
+func (m *bpe) isHidden(id int32) bool {
+	return len(m.types) > 0 && (m.types[id] == ControlToken || m.types[id] == UnknownToken)
+}
+
 func (m *bpe) intern(symbol string) int32 {
-	if id, ok := m.text[symbol]; ok {
+	if id, ok := m.text[symbol]; ok && !m.isHidden(id) {
 		return id
 	}
 	id, ok := m.extra[symbol]
@@ -69,7 +80,7 @@ func (m *bpe) intern(symbol string) int32 {
 }
 
 func (m *bpe) internBytes(symbol []byte) int32 {
-	if id, ok := m.text[string(symbol)]; ok {
+	if id, ok := m.token(symbol); ok {
 		return id
 	}
 	return m.intern(string(symbol))
@@ -148,7 +159,7 @@ func (m *bpe) mergeWord(word string, out []int32, w *workspace) ([]int32, error)
 const notInVocabulary int32 = -2
 
 func (m *bpe) symbolOf(character string) int32 {
-	if id, ok := m.text[character]; ok {
+	if id, ok := m.text[character]; ok && !m.isHidden(id) {
 		return id
 	}
 	if id, ok := m.extra[character]; ok {
@@ -161,12 +172,11 @@ func (m *bpe) symbolOf(character string) int32 {
 func (m *bpe) wholeWord(word string, w *workspace) (int32, bool) {
 	switch {
 	case m.pre.ignoreMerges && m.pre.raw, m.pre.newlineWords && word[0] == '\n':
-		id, ok := m.text[word]
-		return id, ok
+		w.text = append(w.text[:0], word...)
+		return m.token(w.text)
 	case m.pre.ignoreMerges:
 		w.text = appendByteText(w.text[:0], word)
-		id, ok := m.text[string(w.text)]
-		return id, ok
+		return m.token(w.text)
 	}
 	return 0, false
 }

@@ -58,6 +58,12 @@ var textRoles = []role{
 	{func(v *Vocab) *int32 { return &v.FIMSeparator }, []string{"<|file_sep|>"}},
 }
 
+// ambiguousTexts are texts of special tokens that other vocabularies have as plain text, such as </s> where HTML is. They
+// count only where the file does not give them as normal tokens.
+var ambiguousTexts = []string{
+	"</s>", "<EOT>", "_<EOT>", "[EOT]", "[EOS]", "<eos>", "<PRE>", "<SUF>", "<MID>", "<PAD>", "[PAD]", "<REPO>", "[e~[",
+}
+
 // endTexts are the tokens that end a generation whatever the file says of them.
 var endTexts = []string{
 	"<|eot_id|>", "<|im_end|>", "<|end|>", "<|return|>", "<|call|>", "<|flush|>", "<|calls|>", "<end_of_turn>", "<|endoftext|>",
@@ -74,7 +80,7 @@ func (t *Tokenizer) findSpecialByText() {
 	for _, role := range textRoles {
 		id := role.id(v)
 		for _, text := range role.texts {
-			if found, ok := t.text[text]; ok && *id == None {
+			if found, ok := t.specialByText(text); ok && *id == None {
 				*id = found
 				t.attrs[found] |= attrControl
 			}
@@ -82,7 +88,7 @@ func (t *Tokenizer) findSpecialByText() {
 	}
 	ends := map[int32]bool{v.FIMPad: true, v.FIMRepo: true, v.FIMSeparator: true, v.EOS: true, v.EOT: true, v.EOM: true}
 	for _, text := range endTexts {
-		if id, ok := t.text[text]; ok {
+		if id, ok := t.specialByText(text); ok {
 			ends[id] = true
 			t.attrs[id] |= attrControl
 		}
@@ -98,6 +104,15 @@ func (t *Tokenizer) findSpecialByText() {
 		t.ends = append(t.ends, id)
 	}
 	slices.Sort(t.ends)
+}
+
+// specialByText returns the special token of a text.
+func (t *Tokenizer) specialByText(text string) (int32, bool) {
+	id, ok := t.text[text]
+	if ok && t.attrs[id] == attrNormal && slices.Contains(ambiguousTexts, text) {
+		return None, false
+	}
+	return id, ok
 }
 
 // exemptEnds takes tokens out of the end-of-generation set that in some models end something smaller.

@@ -1,6 +1,9 @@
 package tokenizer
 
-import "unicode/utf8"
+import (
+	"unicode"
+	"unicode/utf8"
+)
 
 // threeDigits is [0-9][0-9][0-9].
 func threeDigits(s string, i int) int {
@@ -50,8 +53,8 @@ func groupedDigits(s string, i int) int {
 
 // isWordAt reports whether the character at s[i] is one of \w.
 func isWordAt(s string, i int) bool {
-	c, _ := classAt(s, i)
-	return c&(letter|mark|digit) != 0 || s[i] == '_'
+	r, _ := utf8.DecodeRuneInString(s[i:])
+	return classOf(r)&(letter|mark|number) != 0 || unicode.Is(unicode.Pc, r)
 }
 
 // firstGroup returns the end of the first one to three characters of s[i:end] that leave a multiple of three.

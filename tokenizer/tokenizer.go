@@ -155,26 +155,8 @@ func (t *Tokenizer) buildBPE() error {
 	f.addBOS, f.addSEP, f.spaceMarks, f.byteLevel = pre.addBOS, pre.addSEP, pre.raw, !pre.raw
 	t.override()
 	f.addBOS = f.addBOS || pre.newlineWords // Gemma 4's files deny the BOS that the model needs
-	t.model, err = newBPE(v, pre, t.plainText())
+	t.model, err = newBPE(v, pre, t.text)
 	return err
-}
-
-// plainText is the map from texts to those tokens that plain text may become.
-func (t *Tokenizer) plainText() map[string]int32 {
-	var hidden []string
-	for id, text := range t.vocab.Tokens {
-		if k := t.vocab.tokenType(id); k == ControlToken || k == UnknownToken {
-			hidden = append(hidden, text)
-		}
-	}
-	plain := make(map[string]int32, len(t.text))
-	for text, id := range t.text {
-		plain[text] = id
-	}
-	for _, text := range hidden {
-		delete(plain, text)
-	}
-	return plain
 }
 
 // override applies what the file says.

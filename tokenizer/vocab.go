@@ -103,6 +103,11 @@ func (v *Vocab) check() error {
 	if len(v.Types) != 0 && len(v.Types) != n {
 		return fmt.Errorf("tokenizer: tokenizer.ggml.token_type has %d elements, expected %d, one a token", len(v.Types), n)
 	}
+	for id, score := range v.Scores {
+		if score != score {
+			return fmt.Errorf("tokenizer: tokenizer.ggml.scores[%d] is not a number", id)
+		}
+	}
 	for _, s := range v.specialIDs() {
 		if *s.id < None || int(*s.id) >= n {
 			return fmt.Errorf("tokenizer: tokenizer.ggml.%s is %d, expected less than the %d tokens", s.key, *s.id, n)

@@ -1,6 +1,7 @@
 package tokenizer
 
 import (
+	"bytes"
 	"strings"
 	"unicode"
 	"unicode/utf8"
@@ -140,8 +141,10 @@ func (m *wordPiece) encodeWord(word string, out []int32, w *workspace) ([]int32,
 
 // longestToken returns the longest token at word[i] and its end; i where there is none.
 func (m *wordPiece) longestToken(word []byte, i int) (id int32, end int) {
+	// A space mark in the text itself must not pass for the beginning of a word.
+	inner := i > 0 && bytes.HasPrefix(word[i:], []byte(spaceMark))
 	for end = min(len(word), i+m.longest); end > i; end-- {
-		if id, ok := m.text[string(word[i:end])]; ok {
+		if id, ok := m.text[string(word[i:end])]; ok && (!inner || end == i+len(spaceMark)) {
 			return id, end
 		}
 	}
