@@ -21,7 +21,7 @@ const (
 type usageError struct{ error }
 
 // commands lists the constructors of all sub-commands; each lives in its own file.
-var commands = []func() *cobra.Command{newBench, newLogits, newPerplexity, newTokenize}
+var commands = []func() *cobra.Command{newBench, newLogits, newPerplexity, newQuantize, newTokenize}
 
 // newRoot builds the command tree.
 func newRoot() *cobra.Command {
