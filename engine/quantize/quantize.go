@@ -4,6 +4,7 @@ package quantize
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"math"
@@ -264,7 +265,11 @@ func (p piece) convert(weights int64, measure bool) (d difference, err error) {
 		return d, err
 	}
 	if err := kernels.Quantize(p.dst, p.to, x, p.cols, p.importance, 1); err != nil {
-		return d, fmt.Errorf("rows from %d: %w", p.first, err)
+		var weight *kernels.WeightError
+		if errors.As(err, &weight) {
+			weight.Row += p.first
+		}
+		return d, err
 	}
 	if !measure {
 		return d, nil
