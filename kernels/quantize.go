@@ -23,7 +23,8 @@ const quantizeChunk = 1 << 18
 // importance is nil, or holds a non-negative factor of the squared error for each column, in any unit: the mean square of
 // the activation that the column meets. threads is the number of goroutines, 0 for one a processor.
 //
-// Weights must be finite and, except for F32 and BF16, not beyond the range of an IEEE half (65504).
+// Weights must be finite and, except for F32 and BF16, not beyond the range of an IEEE half (65504); the error is a
+// [*WeightError] where one is.
 func Quantize(dst []byte, t DType, src []float32, cols int64, importance []float32, threads int) error {
 	rowBytes, err := checkQuantize(dst, t, src, cols, importance)
 	if err != nil || len(src) == 0 {
@@ -127,11 +128,23 @@ func firstFloat(v []float32) *C.float {
 	return (*C.float)(&v[0])
 }
 
+// WeightError is a weight that a type cannot hold.
+type WeightError struct {
+	Type        DType
+	Value       float32
+	Row, Column int64 // in the matrix that was given
+}
+
+// Error gives one line: type, weight, place, bound.
+func (e *WeightError) Error() string {
+	return fmt.Sprintf("%s: weight %g at row %d, column %d is beyond ±65504", e.Type, e.Value, e.Row, e.Column)
+}
+
 // badWeight names the first weight that the type cannot hold.
 func badWeight(t DType, src []float32, cols int64) error {
 	for i, v := range src {
 		if !(v >= -65504 && v <= 65504) {
-			return fmt.Errorf("%s: weight %g at row %d, column %d is beyond ±65504", t, v, int64(i)/cols, int64(i)%cols)
+			return &WeightError{t, v, int64(i) / cols, int64(i) % cols}
 		}
 	}
 	return typeStatus(t, "quantize", C.INFER_TYPE_BAD_VALUE)

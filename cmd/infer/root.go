@@ -27,6 +27,7 @@ var commands = []func() *cobra.Command{
 	newLogits,
 	newPerplexity,
 	newPull,
+	newQuantize,
 	newRm,
 	newRun,
 	newTemplateCommand,
