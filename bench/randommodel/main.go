@@ -1,0 +1,130 @@
+// Command randommodel writes a Llama model of a known shape with random weights from a seed: the same bytes everywhere, so
+// that anyone can repeat a speed measurement without downloading a model. The text of such a model means nothing.
+//
+//	go run ./bench/randommodel -shape llama-1b -o llama-1b-f16.gguf
+//	infer quantize llama-1b-f16.gguf llama-1b-q4_k_m.gguf Q4_K_M
+package main
+
+import (
+	"bufio"
+	"encoding/binary"
+	"flag"
+	"fmt"
+	"io"
+	"math"
+	"math/rand/v2"
+	"os"
+
+	"github.com/infer-go/infer/engine/gguf"
+	"github.com/infer-go/infer/kernels"
+)
+
+// shape is a model's dimensions.
+type shape struct {
+	dim, layers, heads, kvHeads, headDim, ff, vocab int64
+	context                                         uint32
+	ropeBase                                        float32
+	experts, used                                   uint32
+}
+
+var shapes = map[string]shape{
+	"llama-1b":    {dim: 2048, layers: 16, heads: 32, kvHeads: 8, headDim: 64, ff: 8192, vocab: 128256, context: 131072, ropeBase: 500000},
+	"smollm-135m": {dim: 576, layers: 30, heads: 9, kvHeads: 3, headDim: 64, ff: 1536, vocab: 49152, context: 8192, ropeBase: 100000},
+	"moe-1b":      {dim: 1024, layers: 8, heads: 16, kvHeads: 4, headDim: 64, ff: 2816, vocab: 32000, context: 8192, ropeBase: 10000, experts: 8, used: 2},
+	"tiny":        {dim: 256, layers: 2, heads: 4, kvHeads: 2, headDim: 64, ff: 512, vocab: 512, context: 1024, ropeBase: 10000},
+}
+
+func main() {
+	name := flag.String("shape", "llama-1b", "llama-1b, smollm-135m, moe-1b or tiny")
+	out := flag.String("o", "", "file to write")
+	seed := flag.Uint64("seed", 1, "seed of the weights")
+	flag.Parse()
+	s, ok := shapes[*name]
+	if !ok || *out == "" || flag.NArg() > 0 {
+		flag.Usage()
+		os.Exit(2)
+	}
+	if err := write(*out, *name, s, *seed); err != nil {
+		fmt.Fprintln(os.Stderr, "randommodel:", err)
+		os.Exit(1)
+	}
+}
+
+func write(path, name string, s shape, seed uint64) error {
+	w := gguf.NewFileWriter(path)
+	w.SetString("general.architecture", "llama")
+	w.SetString("general.name", "random "+name)
+	w.SetUint32("general.file_type", 1)
+	w.SetUint32("llama.context_length", s.context)
+	w.SetUint32("llama.embedding_length", uint32(s.dim))
+	w.SetUint32("llama.block_count", uint32(s.layers))
+	w.SetUint32("llama.feed_forward_length", uint32(s.ff))
+	w.SetUint32("llama.attention.head_count", uint32(s.heads))
+	w.SetUint32("llama.attention.head_count_kv", uint32(s.kvHeads))
+	w.SetFloat32("llama.attention.layer_norm_rms_epsilon", 1e-5)
+	w.SetFloat32("llama.rope.freq_base", s.ropeBase)
+	w.SetUint32("llama.rope.dimension_count", uint32(s.headDim))
+	w.SetUint32("llama.vocab_size", uint32(s.vocab))
+	if s.experts > 0 {
+		w.SetUint32("llama.expert_count", s.experts)
+		w.SetUint32("llama.expert_used_count", s.used)
+	}
+	w.SetString("tokenizer.ggml.model", "no_vocab")
+	add := func(name string, shape ...int64) {
+		seed++
+		random := rand.New(rand.NewPCG(seed, 0x9e3779b97f4a7c15))
+		scale := 1 / math.Sqrt(float64(shape[0]))
+		w.AddTensor(name, gguf.F16, shape, func(out io.Writer) error { return matrix(out, random, scale, shape) })
+	}
+	norm := func(name string) {
+		w.AddTensor(name, gguf.F32, []int64{s.dim}, func(out io.Writer) error { return ones(out, s.dim) })
+	}
+	add("token_embd.weight", s.dim, s.vocab)
+	norm("output_norm.weight")
+	for i := range s.layers {
+		p := fmt.Sprintf("blk.%d.", i)
+		norm(p + "attn_norm.weight")
+		add(p+"attn_q.weight", s.dim, s.heads*s.headDim)
+		add(p+"attn_k.weight", s.dim, s.kvHeads*s.headDim)
+		add(p+"attn_v.weight", s.dim, s.kvHeads*s.headDim)
+		add(p+"attn_output.weight", s.heads*s.headDim, s.dim)
+		norm(p + "ffn_norm.weight")
+		if s.experts > 0 {
+			add(p+"ffn_gate_inp.weight", s.dim, int64(s.experts))
+			add(p+"ffn_gate_exps.weight", s.dim, s.ff, int64(s.experts))
+			add(p+"ffn_up_exps.weight", s.dim, s.ff, int64(s.experts))
+			add(p+"ffn_down_exps.weight", s.ff, s.dim, int64(s.experts))
+			continue
+		}
+		add(p+"ffn_gate.weight", s.dim, s.ff)
+		add(p+"ffn_up.weight", s.dim, s.ff)
+		add(p+"ffn_down.weight", s.ff, s.dim)
+	}
+	return w.Write()
+}
+
+// matrix writes normally distributed F16 weights.
+func matrix(out io.Writer, random *rand.Rand, scale float64, shape []int64) error {
+	w := bufio.NewWriterSize(out, 1<<20)
+	n := int64(1)
+	for _, d := range shape {
+		n *= d
+	}
+	var two [2]byte
+	for range n {
+		binary.LittleEndian.PutUint16(two[:], kernels.F32ToF16(float32(random.NormFloat64()*scale)))
+		if _, err := w.Write(two[:]); err != nil {
+			return err
+		}
+	}
+	return w.Flush()
+}
+
+func ones(out io.Writer, n int64) error {
+	data := make([]byte, 0, 4*n)
+	for range n {
+		data = binary.LittleEndian.AppendUint32(data, math.Float32bits(1))
+	}
+	_, err := out.Write(data)
+	return err
+}
