@@ -23,6 +23,7 @@ type usageError struct{ error }
 // commands lists the constructors of all sub-commands; each lives in its own file.
 var commands = []func() *cobra.Command{
 	newBench,
+	newDoctor,
 	newList,
 	newLogits,
 	newPerplexity,
@@ -30,6 +31,7 @@ var commands = []func() *cobra.Command{
 	newQuantize,
 	newRm,
 	newRun,
+	newShow,
 	newTemplateCommand,
 	newTokenize,
 }

@@ -1,0 +1,61 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"os"
+	"runtime"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/infer-go/infer/engine/hub"
+	"github.com/infer-go/infer/kernels"
+)
+
+// newDoctor builds `infer doctor`.
+func newDoctor() *cobra.Command {
+	var asJSON bool
+	var threads int
+	cmd := &cobra.Command{
+		Use:   "doctor",
+		Short: "Show what this machine offers: CPU variants, measured limits, backends, model cache",
+		Args:  usageArgs(cobra.NoArgs),
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			variants := kernels.Variants()
+			chosen := os.Getenv("INFER_CPU")
+			if chosen == "" {
+				chosen = variants[0]
+			}
+			peaks := kernels.MeasurePeaks(threads)
+			dir, dirErr := hub.Dir()
+			models, listErr := hub.List("")
+			var cached int64
+			for _, m := range models {
+				cached += m.Size
+			}
+			if asJSON {
+				return json.NewEncoder(cmd.OutOrStdout()).Encode(map[string]any{"variants": variants, "variant": chosen, "cores": runtime.NumCPU(),
+					"threads": peaks.Threads, "read_gb_per_second": peaks.ReadBytes / 1e9, "int8_gmac_per_second": peaks.MultiplyAdds / 1e9,
+					"backends": []string{"cpu"}, "cache": dir, "cached_models": len(models), "cached_bytes": cached})
+			}
+			w := cmd.OutOrStdout()
+			fmt.Fprintf(w, "system      %s/%s, %d cores\n", runtime.GOOS, runtime.GOARCH, runtime.NumCPU())
+			fmt.Fprintf(w, "backends    cpu\n")
+			fmt.Fprintf(w, "variants    %s; in use: %s (INFER_CPU chooses another)\n", strings.Join(variants, ", "), chosen)
+			fmt.Fprintf(w, "memory      %.1f GB/s read with %d threads\n", peaks.ReadBytes/1e9, peaks.Threads)
+			if peaks.MultiplyAdds > 0 {
+				fmt.Fprintf(w, "integers    %.0f billion 8-bit multiply-adds a second with %d threads\n", peaks.MultiplyAdds/1e9, peaks.Threads)
+			}
+			if dirErr != nil || listErr != nil {
+				fmt.Fprintf(w, "cache       not usable: %v%v\n", dirErr, listErr)
+				return nil
+			}
+			fmt.Fprintf(w, "cache       %s: %d models, %.1f MB\n", dir, len(models), float64(cached)/1e6)
+			return nil
+		},
+	}
+	cmd.Flags().BoolVar(&asJSON, "json", false, "print JSON")
+	cmd.Flags().IntVarP(&threads, "threads", "t", 0, "threads to measure with; 0: one a core")
+	return cmd
+}
