@@ -86,9 +86,6 @@ func (c *candidates) mask(allowed []uint64) {
 	}
 	for block, word := range allowed {
 		low := block * 64
-		if low >= len(c.logits) {
-			break
-		}
 		high := min(low+64, len(c.logits))
 		from, to := c.logits[low:high], c.work[low:high]
 		switch word {

@@ -9,7 +9,7 @@ import (
 func Example() {
 	params := sampler.DefaultParams()
 	params.Temperature = 0 // greedy
-	params.RepeatPenalty = 1.5
+	params.RepeatPenalty = 1.4
 	s, err := sampler.New(params, 4)
 	if err != nil {
 		fmt.Println(err)
