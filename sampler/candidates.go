@@ -41,6 +41,7 @@ type candidates struct {
 	maxKnown bool
 
 	list []candidate // when not dense
+	top  float64     // the largest x of the list when weigh ran last
 
 	work   []float32  // [vocab] copy of the caller's logits that stages may change
 	found  []found    // scratch of scans over dense logits
@@ -85,9 +86,6 @@ func (c *candidates) mask(allowed []uint64) {
 	}
 	for block, word := range allowed {
 		low := block * 64
-		if low >= len(c.logits) {
-			break
-		}
 		high := min(low+64, len(c.logits))
 		from, to := c.logits[low:high], c.work[low:high]
 		switch word {
@@ -205,21 +203,23 @@ func (c *candidates) sumMass() float64 {
 // blockMass sums e^((logit-top)·scale) in four lanes, logit i in lane i%4.
 func blockMass(logits []float32, top, scale float64) float64 {
 	var a, b, c, d float64
-	for ; len(logits) >= 4; logits = logits[4:] {
-		if x := float64((float64(logits[0]) - top) * scale); x >= expFloor {
+	i := 0
+	for ; i+4 <= len(logits); i += 4 {
+		v := (*[4]float32)(logits[i:])
+		if x := float64((float64(v[0]) - top) * scale); x >= expFloor {
 			a += exp(x)
 		}
-		if x := float64((float64(logits[1]) - top) * scale); x >= expFloor {
+		if x := float64((float64(v[1]) - top) * scale); x >= expFloor {
 			b += exp(x)
 		}
-		if x := float64((float64(logits[2]) - top) * scale); x >= expFloor {
+		if x := float64((float64(v[2]) - top) * scale); x >= expFloor {
 			c += exp(x)
 		}
-		if x := float64((float64(logits[3]) - top) * scale); x >= expFloor {
+		if x := float64((float64(v[3]) - top) * scale); x >= expFloor {
 			d += exp(x)
 		}
 	}
-	for _, logit := range logits {
+	for _, logit := range logits[i:] {
 		if x := float64((float64(logit) - top) * scale); x >= expFloor {
 			a += exp(x)
 		}
@@ -252,8 +252,14 @@ func (c *candidates) gather(low float64) {
 		floor = math.Nextafter32(floor, negInf)
 	}
 	c.found = c.found[:0]
-	for i := firstAbove(c.logits, 0, floor); i < len(c.logits); i = firstAbove(c.logits, i+1, floor) {
-		c.found = append(c.found, found{c.logits[i], int32(i)})
+	for i := 0; i < len(c.logits); {
+		i = firstAbove(c.logits, i, floor)
+		end := min(i+64, len(c.logits)) // where one is, there may be more
+		for ; i < end; i++ {
+			if x := c.logits[i]; x > floor {
+				c.found = append(c.found, found{x, int32(i)})
+			}
+		}
 	}
 	c.toList(c.found)
 }
@@ -278,18 +284,17 @@ func (c *candidates) toList(tokens []found) {
 	c.dense = false
 }
 
-// weigh fills in the weights of the list and returns their sum.
+// weigh fills in the weights of the list, and top, and returns the sum of the weights.
 func (c *candidates) weigh() float64 {
-	top := c.listMax()
+	c.top = c.listMax()
 	total := 0.0
 	for i := range c.list {
-		d := c.list[i].x - top
-		w := 0.0
-		if d >= expFloor {
-			w = exp(d)
+		t := &c.list[i]
+		t.w = 0
+		if d := t.x - c.top; d >= expFloor {
+			t.w = exp(d)
 		}
-		c.list[i].w = w
-		total += w
+		total += t.w
 	}
 	return total
 }
@@ -297,7 +302,9 @@ func (c *candidates) weigh() float64 {
 func (c *candidates) listMax() float64 {
 	top := math.Inf(-1)
 	for i := range c.list {
-		top = max(top, c.list[i].x)
+		if x := c.list[i].x; x > top {
+			top = x
+		}
 	}
 	return top
 }
@@ -305,10 +312,9 @@ func (c *candidates) listMax() float64 {
 // listMoments is moments of the list; it fills in the weights.
 func (c *candidates) listMoments() moments {
 	m := moments{mass: c.weigh(), count: len(c.list)}
-	top := c.listMax()
-	for _, t := range c.list {
-		if t.w > 0 {
-			m.first += float64((t.x - top) * t.w)
+	for i := range c.list {
+		if t := &c.list[i]; t.w > 0 {
+			m.first += float64((t.x - c.top) * t.w)
 		}
 	}
 	return m

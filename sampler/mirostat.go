@@ -18,7 +18,7 @@ func (m *mirostat) truncate(c *candidates) error {
 		if low > 0 {
 			return c.keepBest()
 		}
-		low += c.listMax()
+		low += c.top
 		c.filter(func(t *candidate) bool { return t.x >= low })
 		return nil
 	}

@@ -109,7 +109,8 @@ func (s *Sampler) Accept(ids ...int32) error {
 func (s *Sampler) Sample(logits []float32) (Token, error) { return s.SampleMasked(logits, nil) }
 
 // SampleMasked is Sample among the allowed tokens: token i is allowed when bit i%64 of allowed[i/64] is set. The mask comes
-// before everything else; logits that it takes out are not checked. A nil mask allows all tokens.
+// before everything else; logits that it takes out are not checked unless log-probabilities, which are those of all tokens,
+// are asked for. A nil mask allows all tokens.
 func (s *Sampler) SampleMasked(logits []float32, allowed []uint64) (Token, error) {
 	if len(logits) != s.vocab {
 		return Token{}, fmt.Errorf("sampler: %d logits; expected %d, the size of the vocabulary", len(logits), s.vocab)

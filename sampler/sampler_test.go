@@ -166,6 +166,25 @@ func TestOrderChanges(t *testing.T) {
 	requireDistribution(t, s, logits, exact(newRefSet(kept), n))
 }
 
+// TestDRYOnAList has DRY behind a cut: it acts on what is left.
+func TestDRYOnAList(t *testing.T) {
+	logits := []float32{0.5, 2, -1, 3, 1, 1, 2.5, 0}
+	p := neutral(func(p *Params) { p.DRYMultiplier, p.TopK, p.Order = 0.8, 4, []Stage{StageTopK, StageDRY} })
+	history := []int32{3, 1, 6, 0, 3, 1}
+	s := mustNew(t, p, len(logits))
+	require.NoError(t, s.Accept(history...))
+	want := make([]float32, len(logits))
+	for i := range want {
+		want[i] = negInf
+	}
+	lowered := refDRY(logits, history, p)
+	require.NotEqual(t, logits, lowered)
+	for _, tok := range newRefSet(logits).topK(4) {
+		want[tok.id] = lowered[tok.id]
+	}
+	requireDistribution(t, s, logits, exact(newRefSet(want), len(logits)))
+}
+
 func TestMirostatHoldsItsTarget(t *testing.T) {
 	const vocab, tau, eta = 2000, 3.0, 0.1
 	logits := make([]float32, vocab)
@@ -374,6 +393,8 @@ func TestMask(t *testing.T) {
 	logits[0] = float32(math.NaN())
 	_, err := mustNew(t, DefaultParams(), vocab).SampleMasked(logits, []uint64{2, 0, 0, 0})
 	assert.NoError(t, err, "a masked logit is not looked at")
+	_, err = mustNew(t, neutral(func(p *Params) { p.LogProbs = true }), vocab).SampleMasked(logits, []uint64{2, 0, 0, 0})
+	assert.ErrorAs(t, err, new(*LogitError), "but it has a part in log-probabilities")
 }
 
 func TestLogProbsAreTheModelsOwn(t *testing.T) {

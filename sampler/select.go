@@ -77,7 +77,11 @@ func (c *candidates) findCut(mass float64, strict bool) (value, above float64) {
 	}
 	top, bottom := c.masses[0].value, c.masses[0].value
 	for _, item := range c.masses {
-		top, bottom = max(top, item.value), min(bottom, item.value)
+		if item.value > top {
+			top = item.value
+		} else if item.value < bottom {
+			bottom = item.value
+		}
 	}
 	// Buckets are of equal width over the values that can matter; all below share the last.
 	perUnit := (buckets - 1) / min(max(top-bottom, 1e-30), bucketSpan)

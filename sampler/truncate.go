@@ -159,7 +159,7 @@ func (c *candidates) typical(p float64) error {
 		c.gatherAll()
 	}
 	m := c.listMoments()
-	top, mean := c.listMax(), m.first/m.mass
+	top, mean := c.top, m.first/m.mass
 	c.masses = c.masses[:0]
 	for _, t := range c.list {
 		c.masses = append(c.masses, weighted{-math.Abs(t.x - top - mean), t.w})
@@ -182,24 +182,34 @@ func (c *candidates) topNSigma(n float64) error {
 	return nil
 }
 
-// denseDeviation is the standard deviation of the unscaled dense logits.
+// denseDeviation is the standard deviation of the unscaled dense logits, whose maximum must be known. One pass over the
+// distances d from the largest is enough: the largest is one of the n logits, so the mean of d² is at most about n times
+// the variance, and cancellation cannot eat more than log2(n) of float64's 53 bits.
 func (c *candidates) denseDeviation() float64 {
-	var sums, squares [4]float64
-	count := 0
-	for i, x := range c.logits {
+	var sumA, sumB, sumC, sumD, squareA, squareB, squareC, squareD float64 // lanes, by index modulo 4
+	top, count := float64(c.max), 0
+	add := func(x float32, sum, square *float64) {
 		if x >= -math.MaxFloat32 {
-			sums[i%4] += float64(x)
+			d := float64(x) - top
+			*sum += d
+			*square += float64(d * d)
 			count++
 		}
 	}
-	mean := ((sums[0] + sums[1]) + (sums[2] + sums[3])) / float64(count)
-	for i, x := range c.logits {
-		if x >= -math.MaxFloat32 {
-			d := float64(x) - mean
-			squares[i%4] += float64(d * d)
-		}
+	i := 0
+	for ; i+4 <= len(c.logits); i += 4 {
+		v := (*[4]float32)(c.logits[i:])
+		add(v[0], &sumA, &squareA)
+		add(v[1], &sumB, &squareB)
+		add(v[2], &sumC, &squareC)
+		add(v[3], &sumD, &squareD)
 	}
-	return math.Sqrt(((squares[0] + squares[1]) + (squares[2] + squares[3])) / float64(count))
+	for _, x := range c.logits[i:] {
+		add(x, &sumA, &squareA)
+	}
+	mean := ((sumA + sumB) + (sumC + sumD)) / float64(count)
+	squares := (squareA + squareB) + (squareC + squareD)
+	return math.Sqrt(max(0, squares/float64(count)-float64(mean*mean)))
 }
 
 func (c *candidates) listDeviation() float64 {
