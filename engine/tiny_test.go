@@ -1,0 +1,129 @@
+package engine
+
+import (
+	"encoding/binary"
+	"fmt"
+	"io"
+	"math"
+	"math/rand/v2"
+	"path/filepath"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/infer-go/infer/engine/gguf"
+)
+
+// tinyModel describes a random model that tests make from a seed: a Llama with a byte-fallback vocabulary.
+type tinyModel struct {
+	layers, dim, heads, kvHeads, ff int64
+	experts, used                   uint32
+	window                          uint32 // > 0: a Gemma 2, whose even layers have this window
+	noVocabulary                    bool
+	template                        string
+}
+
+var tiny = tinyModel{layers: 2, dim: 64, heads: 4, kvHeads: 2, ff: 96}
+
+const tinyVocab = 3 + 256 + 5
+
+// write makes the file and returns its path.
+func (m tinyModel) write(t testing.TB) string {
+	path := filepath.Join(t.TempDir(), "tiny.gguf")
+	w := gguf.NewFileWriter(path)
+	arch := "llama"
+	if m.window > 0 {
+		arch = "gemma2"
+		w.SetUint32("gemma2.attention.sliding_window", m.window)
+		w.SetUint32("gemma2.attention.key_length", uint32(m.dim/m.heads))
+		w.SetUint32("gemma2.attention.value_length", uint32(m.dim/m.heads))
+	}
+	w.SetString("general.architecture", arch)
+	for key, value := range map[string]int64{"context_length": 512, "embedding_length": m.dim, "block_count": m.layers, "feed_forward_length": m.ff,
+		"attention.head_count": m.heads, "attention.head_count_kv": m.kvHeads, "vocab_size": tinyVocab} {
+		w.SetUint32(arch+"."+key, uint32(value))
+	}
+	w.SetFloat32(arch+".attention.layer_norm_rms_epsilon", 1e-5)
+	if m.experts > 0 {
+		w.SetUint32(arch+".expert_count", m.experts)
+		w.SetUint32(arch+".expert_used_count", m.used)
+	}
+	m.vocabulary(w)
+	m.tensors(w)
+	require.NoError(t, w.Write())
+	return path
+}
+
+func (m tinyModel) vocabulary(w *gguf.Writer) {
+	if m.noVocabulary {
+		w.SetString("tokenizer.ggml.model", "no_vocab")
+		return
+	}
+	tokens, scores, types := []string{"<unk>", "<s>", "</s>"}, []float32{0, 0, 0}, []int32{2, 3, 3}
+	for b := range 256 {
+		tokens, scores, types = append(tokens, fmt.Sprintf("<0x%02X>", b)), append(scores, 0), append(types, 6)
+	}
+	for i, piece := range []string{"\u2581", "a", "b", "ab", "\u2581a"} {
+		tokens, scores, types = append(tokens, piece), append(scores, float32(i)), append(types, 1)
+	}
+	w.SetString("tokenizer.ggml.model", "llama")
+	w.SetStrings("tokenizer.ggml.tokens", tokens)
+	w.SetFloat32s("tokenizer.ggml.scores", scores)
+	w.SetInt32s("tokenizer.ggml.token_type", types)
+	w.SetUint32("tokenizer.ggml.bos_token_id", 1)
+	w.SetUint32("tokenizer.ggml.eos_token_id", 2)
+	w.SetUint32("tokenizer.ggml.unknown_token_id", 0)
+	if m.template != "" {
+		w.SetString("tokenizer.chat_template", m.template)
+	}
+}
+
+func (m tinyModel) tensors(w *gguf.Writer) {
+	random := rand.New(rand.NewPCG(7, 7))
+	add := func(name string, scale float64, shape ...int64) {
+		n := int64(1)
+		for _, d := range shape {
+			n *= d
+		}
+		data := make([]byte, 0, 4*n)
+		for range n {
+			v := float32(random.NormFloat64() * scale)
+			if len(shape) == 1 {
+				v += 1
+			}
+			data = binary.LittleEndian.AppendUint32(data, math.Float32bits(v))
+		}
+		w.AddTensor(name, gguf.F32, shape, func(out io.Writer) error { _, err := out.Write(data); return err })
+	}
+	matrix := func(name string, shape ...int64) { add(name, 1.5/math.Sqrt(float64(shape[0])), shape...) }
+	add("token_embd.weight", 1, m.dim, tinyVocab)
+	if m.window == 0 {
+		matrix("output.weight", m.dim, tinyVocab)
+	}
+	add("output_norm.weight", 0.1, m.dim)
+	head := m.dim / m.heads
+	for i := range m.layers {
+		p := fmt.Sprintf("blk.%d.", i)
+		add(p+"attn_norm.weight", 0.1, m.dim)
+		add(p+"ffn_norm.weight", 0.1, m.dim)
+		if m.window > 0 {
+			add(p+"post_attention_norm.weight", 0.1, m.dim)
+			add(p+"post_ffw_norm.weight", 0.1, m.dim)
+		}
+		matrix(p+"attn_q.weight", m.dim, m.heads*head)
+		matrix(p+"attn_k.weight", m.dim, m.kvHeads*head)
+		matrix(p+"attn_v.weight", m.dim, m.kvHeads*head)
+		matrix(p+"attn_output.weight", m.heads*head, m.dim)
+		if m.experts > 0 {
+			e := int64(m.experts)
+			matrix(p+"ffn_gate_inp.weight", m.dim, e)
+			matrix(p+"ffn_gate_exps.weight", m.dim, m.ff, e)
+			matrix(p+"ffn_up_exps.weight", m.dim, m.ff, e)
+			matrix(p+"ffn_down_exps.weight", m.ff, m.dim, e)
+			continue
+		}
+		matrix(p+"ffn_gate.weight", m.dim, m.ff)
+		matrix(p+"ffn_up.weight", m.dim, m.ff)
+		matrix(p+"ffn_down.weight", m.ff, m.dim)
+	}
+}
