@@ -217,8 +217,9 @@ func TestRefusals(t *testing.T) {
 func TestStops(t *testing.T) {
 	e := openTiny(t, tiny, Options{})
 	_, text, _ := collect(t, e, Request{Prompt: "ab", MaxTokens: 60, Sampling: seeded(3), IgnoreEnd: true})
-	require.Greater(t, len(text), 12)
-	stop := text[5:8]
+	runes := []rune(text)
+	require.Greater(t, len(runes), 12)
+	stop := string(runes[5:8])
 	_, cut, last := collect(t, e, Request{Prompt: "ab", MaxTokens: 60, Sampling: seeded(3), IgnoreEnd: true, Stop: []string{stop}})
 	assert.Equal(t, text[:strings.Index(text, stop)], cut)
 	assert.Equal(t, FinishEnd, last.Finish)
