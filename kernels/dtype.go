@@ -227,7 +227,8 @@ func unpack32(t DType, src []byte) ([]unpacked32, error) {
 		return nil, fmt.Errorf("unpack %s: %d bytes", t, len(src))
 	}
 	out := make([]unpacked32, int64(len(src))/traits.blockBytes*(traits.block/32))
-	status := C.infer_unpack32(C.enum_infer_dtype(t), unsafe.Pointer(&src[0]), C.int64_t(len(out)), (*C.struct_infer_unpacked32)(unsafe.Pointer(&out[0])))
+	status := C.infer_unpack32(C.enum_infer_dtype(t), unsafe.Pointer(&src[0]), C.int64_t(len(out)),
+		(*C.struct_infer_unpacked32)(unsafe.Pointer(&out[0])))
 	return out, typeStatus(t, "unpack", status)
 }
 
@@ -238,6 +239,7 @@ func unpack256(t DType, src []byte) ([]unpacked256, error) {
 		return nil, fmt.Errorf("unpack %s: %d bytes", t, len(src))
 	}
 	out := make([]unpacked256, int64(len(src))/traits.blockBytes)
-	status := C.infer_unpack256(C.enum_infer_dtype(t), unsafe.Pointer(&src[0]), C.int64_t(len(out)), (*C.struct_infer_unpacked256)(unsafe.Pointer(&out[0])))
+	status := C.infer_unpack256(C.enum_infer_dtype(t), unsafe.Pointer(&src[0]), C.int64_t(len(out)),
+		(*C.struct_infer_unpacked256)(unsafe.Pointer(&out[0])))
 	return out, typeStatus(t, "unpack", status)
 }

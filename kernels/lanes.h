@@ -25,6 +25,9 @@
 #include <xmmintrin.h>
 #endif
 
+// For functions whose parameters are constants of a type: one copy a type, with the constants folded in.
+#define SPECIALIZED static inline __attribute__((always_inline))
+
 typedef float lanes __attribute__((vector_size(4 * LANES)));
 typedef int32_t lanes_int __attribute__((vector_size(4 * LANES)));
 
@@ -145,29 +148,20 @@ static inline void lanes_load_blocks(const float *x, int n, lanes *v)
     }
 }
 
-// The reverse, for integers of 0..255 and as bytes: weight i of block k goes to q[k*n + i]. n is 16 or 32.
+// The reverse, for integers of 0..255 and as bytes: weight i of block k goes to q[k*n + i]. n is a multiple of 16.
 static inline void lanes_store_bytes(const lanes *v, int n, uint8_t *q)
 {
-    lanes words[8]; // four weights each
-    for (int i = 0; i < n / 4; i++) {
-        const lanes *p = v + i * 4;
-        words[i] = (lanes)(__builtin_convertvector(p[0], lanes_int) | __builtin_convertvector(p[1], lanes_int) << 8 |
-                           __builtin_convertvector(p[2], lanes_int) << 16 | __builtin_convertvector(p[3], lanes_int) << 24);
-    }
-    if (n / 4 < LANES) {
-        for (int i = n / 4; i < LANES; i++) {
-            words[i] = (lanes){0};
+    for (int i = 0; i < n / 4; i += LANES) {
+        lanes words[LANES] = {{0}}; // four weights each
+        int count = n / 4 - i < LANES ? n / 4 - i : LANES;
+        for (int j = 0; j < count; j++) {
+            const lanes *p = v + (i + j) * 4;
+            words[j] = (lanes)(__builtin_convertvector(p[0], lanes_int) | __builtin_convertvector(p[1], lanes_int) << 8 |
+                               __builtin_convertvector(p[2], lanes_int) << 16 | __builtin_convertvector(p[3], lanes_int) << 24);
         }
         lanes_turn(words);
         for (int k = 0; k < LANES; k++) {
-            memcpy(q + k * n, &words[k], (size_t)n);
-        }
-        return;
-    }
-    for (int i = 0; i < n / 4; i += LANES) {
-        lanes_turn(words + i);
-        for (int k = 0; k < LANES; k++) {
-            memcpy(q + k * n + i * 4, &words[i + k], sizeof *words);
+            memcpy(q + k * n + i * 4, &words[k], (size_t)count * 4);
         }
     }
 }

@@ -83,6 +83,10 @@ func checkQuantize(dst []byte, t DType, src []float32, cols int64, importance []
 	return rowBytes, nil
 }
 
+// leastImportance is what every column counts, in units of the mean: one that met nothing in a calibration text may meet
+// something later, and its weights must not become arbitrary.
+const leastImportance = 1e-3
+
 // normalImportance scales importance to a mean of 1, so that no product of the search overflows or vanishes. All zeros say
 // nothing and become nil.
 func normalImportance(importance []float32) ([]float32, error) {
@@ -99,13 +103,14 @@ func normalImportance(importance []float32) ([]float32, error) {
 	scale := float64(len(importance)) / sum
 	normal := make([]float32, len(importance))
 	for i, v := range importance {
-		normal[i] = float32(float64(v) * scale)
+		normal[i] = float32(float64(v)*scale + leastImportance)
 	}
 	return normal, nil
 }
 
 func quantizeRows(t DType, src []float32, rows, cols int64, importance []float32, dst []byte) C.int {
-	return C.infer_quantize(C.enum_infer_dtype(t), (*C.float)(&src[0]), C.int64_t(rows), C.int64_t(cols), firstFloat(importance), unsafe.Pointer(&dst[0]))
+	return C.infer_quantize(C.enum_infer_dtype(t), (*C.float)(&src[0]), C.int64_t(rows), C.int64_t(cols),
+		firstFloat(importance), unsafe.Pointer(&dst[0]))
 }
 
 // quantizePortable quantizes without the processor's special instructions.
@@ -118,7 +123,8 @@ func quantizePortable(dst []byte, t DType, src []float32, cols int64, importance
 		return err
 	}
 	rows := int64(len(src)) / cols
-	return typeStatus(t, "quantize", C.infer_quantize_portable(C.enum_infer_dtype(t), (*C.float)(&src[0]), C.int64_t(rows), C.int64_t(cols), firstFloat(importance), unsafe.Pointer(&dst[0])))
+	return typeStatus(t, "quantize", C.infer_quantize_portable(C.enum_infer_dtype(t), (*C.float)(&src[0]), C.int64_t(rows),
+		C.int64_t(cols), firstFloat(importance), unsafe.Pointer(&dst[0])))
 }
 
 func firstFloat(v []float32) *C.float {

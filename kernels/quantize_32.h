@@ -1,71 +1,75 @@
 // quantize_32.h: quantizers of the types with a float scale every 32 weights; included once for each instruction set.
 
-// LANES blocks of a row.
+// LANES blocks of n weights of a row, n at most 256.
 struct strip {
-    lanes x[32], w[32];
+    lanes x[256], w[256];
     int blocks; // of LANES; the others are zeros
 };
 
 // How much a weight's squared error counts: large weights carry more of a row's output, so w = importance*(floor + |x|).
-static inline void load_strip(const float *x, int64_t left, const float *importance, float floor, struct strip *s)
+static inline void load_strip(const float *x, int64_t left, int n, const float *importance, float floor, struct strip *s)
 {
-    s->blocks = left < 32 * LANES ? (int)(left / 32) : LANES;
+    s->blocks = left < n * LANES ? (int)(left / n) : LANES;
     if (s->blocks < LANES) {
-        memset(s->x, 0, sizeof s->x);
-        memset(s->w, 0, sizeof s->w);
+        memset(s->x, 0, (size_t)n * sizeof *s->x);
+        memset(s->w, 0, (size_t)n * sizeof *s->w);
         for (int k = 0; k < s->blocks; k++) {
-            for (int i = 0; i < 32; i++) {
-                s->x[i][k] = x[k * 32 + i];
-                s->w[i][k] = importance ? importance[k * 32 + i] : 0;
+            for (int i = 0; i < n; i++) {
+                s->x[i][k] = x[k * n + i];
+                s->w[i][k] = importance ? importance[k * n + i] : 0;
             }
         }
     } else {
-        lanes_load_blocks(x, 32, s->x);
+        lanes_load_blocks(x, n, s->x);
         if (importance) {
-            lanes_load_blocks(importance, 32, s->w);
+            lanes_load_blocks(importance, n, s->w);
         }
     }
-    for (int i = 0; i < 32; i++) {
+    for (int i = 0; i < n; i++) {
         lanes w = floor + lanes_abs(s->x[i]);
         s->w[i] = importance ? s->w[i] * w : w;
     }
 }
 
-// The floor of load_strip: what a weight counts for whatever its size is the row's standard deviation.
-static inline float weight_floor(const float *x, int64_t cols)
+static inline float deviation(const float *x, int64_t cols)
 {
     return sqrtf(mean_square(x, cols));
 }
 
-typedef void pack_scaled(uint16_t d, const uint8_t q[32], uint8_t *dst);
-typedef void pack_affine(uint16_t d, uint16_t m, const uint8_t q[32], uint8_t *dst);
+typedef void pack_scaled(uint16_t d, const uint8_t *q, uint8_t *dst);
+typedef void pack_affine(uint16_t d, uint16_t m, const uint8_t *q, uint8_t *dst);
 
-static inline void quantize_scaled_row(const float *x, int64_t cols, const float *importance, float low, struct steps steps, pack_scaled *pack, int bytes, uint8_t *dst)
+// A row of a type with one scale a block and no offset; floor is in units of the row's standard deviation.
+SPECIALIZED void quantize_scaled_row(const float *x, int64_t cols, int n, const float *importance, float floor, float low,
+                                     struct steps steps, pack_scaled *pack, int bytes, uint8_t *dst)
 {
-    float floor = weight_floor(x, cols);
-    for (int64_t c = 0; c < cols; c += 32 * LANES) {
+    floor *= deviation(x, cols);
+    for (int64_t c = 0; c < cols; c += n * LANES) {
         struct strip s;
-        uint8_t q[LANES * 32];
-        load_strip(x + c, cols - c, importance ? importance + c : NULL, floor, &s);
+        uint8_t q[LANES * 256];
         uint16_t d[LANES];
-        lanes inverse = lanes_inverse(lanes_round_to_f16(search_scale(s.x, s.w, 32, low, steps), d));
-        for (int i = 0; i < 32; i++) {
-            s.x[i] = lanes_clamp(lanes_round(s.x[i] * inverse), low, -low - 1) - low;
+        load_strip(x + c, cols - c, n, importance ? importance + c : NULL, floor, &s);
+        lanes best = search_scale(s.x, s.w, n, low, steps);
+        best = low == LEVELS_TERNARY ? lanes_abs(best) : best; // either sign serves: the usual one
+        lanes inverse = lanes_inverse(lanes_round_to_f16(best, d));
+        for (int i = 0; i < n; i++) {
+            s.x[i] = nearest_number(s.x[i] * inverse, low);
         }
-        lanes_store_bytes(s.x, 32, q);
+        lanes_store_bytes(s.x, n, q);
         for (int k = 0; k < s.blocks; k++, dst += bytes) {
-            pack(d[k], q + k * 32, dst);
+            pack(d[k], q + k * n, dst);
         }
     }
 }
 
-static inline void quantize_affine_row(const float *x, int64_t cols, const float *importance, float high, struct steps steps, pack_affine *pack, int bytes, uint8_t *dst)
+SPECIALIZED void quantize_affine_row(const float *x, int64_t cols, const float *importance, float high, struct steps steps,
+                                     pack_affine *pack, int bytes, uint8_t *dst)
 {
-    float floor = weight_floor(x, cols);
+    float floor = deviation(x, cols);
     for (int64_t c = 0; c < cols; c += 32 * LANES) {
         struct strip s;
         uint8_t q[LANES * 32];
-        load_strip(x + c, cols - c, importance ? importance + c : NULL, floor, &s);
+        load_strip(x + c, cols - c, 32, importance ? importance + c : NULL, floor, &s);
         struct affine f = search_affine(s.x, s.w, 32, high, 0, steps);
         uint16_t d[LANES], m[LANES];
         lanes inverse = lanes_inverse(lanes_round_to_f16(f.d, d)), offset = lanes_round_to_f16(f.m, m);
@@ -99,27 +103,27 @@ static inline void pack_fifth_bits(const uint8_t q[32], uint8_t *dst)
     }
 }
 
-static inline void pack_q4_0(uint16_t d, const uint8_t q[32], uint8_t *dst)
+static inline void pack_q4_0(uint16_t d, const uint8_t *q, uint8_t *dst)
 {
     infer_store_u16(dst, d);
     pack_nibbles(q, dst + 2);
 }
 
-static inline void pack_q5_0(uint16_t d, const uint8_t q[32], uint8_t *dst)
+static inline void pack_q5_0(uint16_t d, const uint8_t *q, uint8_t *dst)
 {
     infer_store_u16(dst, d);
     pack_fifth_bits(q, dst + 2);
     pack_nibbles(q, dst + 6);
 }
 
-static inline void pack_q4_1(uint16_t d, uint16_t m, const uint8_t q[32], uint8_t *dst)
+static inline void pack_q4_1(uint16_t d, uint16_t m, const uint8_t *q, uint8_t *dst)
 {
     infer_store_u16(dst, d);
     infer_store_u16(dst + 2, m);
     pack_nibbles(q, dst + 4);
 }
 
-static inline void pack_q5_1(uint16_t d, uint16_t m, const uint8_t q[32], uint8_t *dst)
+static inline void pack_q5_1(uint16_t d, uint16_t m, const uint8_t *q, uint8_t *dst)
 {
     infer_store_u16(dst, d);
     infer_store_u16(dst + 2, m);
@@ -135,14 +139,14 @@ static void quantize_q4_0(const float *x, int64_t cols, const float *importance,
     static const float quick[] = {-0.9f, -0.4f, 0.1f, 0.6f}, 
                        thorough[] = {-1.2f, -0.9f, -0.6f, -0.3f, 0, 0.3f, 0.6f, 0.9f, -15.2f, -15.6f, -16.0f};
     struct steps steps = importance ? STEPS(thorough) : STEPS(quick);
-    quantize_scaled_row(x, cols, importance, -8, steps, pack_q4_0, 18, dst);
+    quantize_scaled_row(x, cols, 32, importance, 1, -8, steps, pack_q4_0, 18, dst);
 }
 
 static void quantize_q5_0(const float *x, int64_t cols, const float *importance, uint8_t *dst)
 {
     static const float quick[] = {-0.9f, -0.4f, 0.1f, 0.6f}, thorough[] = {-1.2f, -0.9f, -0.6f, -0.3f, 0, 0.3f, 0.6f, 0.9f};
     struct steps steps = importance ? STEPS(thorough) : STEPS(quick);
-    quantize_scaled_row(x, cols, importance, -16, steps, pack_q5_0, 22, dst);
+    quantize_scaled_row(x, cols, 32, importance, 1, -16, steps, pack_q5_0, 22, dst);
 }
 
 static void quantize_q4_1(const float *x, int64_t cols, const float *importance, uint8_t *dst)

@@ -6,12 +6,10 @@ struct spread {
     lanes x[256 / LANES], w[256 / LANES]; // [group][n]
 };
 
-// How much a weight's squared error counts: w = importance*(floor*deviation + |x|), and x*x for EMPHASIS_SQUARE.
-#define EMPHASIS_SQUARE (-1.0f)
-
-static inline void spread_block(const float *x, const float *importance, float floor, int n, struct spread *out)
+// How much a weight's squared error counts: w = importance*(floor*deviation + |x|).
+SPECIALIZED void spread_block(const float *x, const float *importance, float floor, int n, struct spread *out)
 {
-    float deviation = floor * sqrtf(mean_square(x, 256));
+    floor *= deviation(x, 256);
     for (int g = 0; g < 256 / n / LANES; g++) {
         lanes_load_blocks(x + g * LANES * n, n, out->x + g * n);
         if (importance) {
@@ -19,7 +17,7 @@ static inline void spread_block(const float *x, const float *importance, float f
         }
     }
     for (int i = 0; i < 256 / LANES; i++) {
-        lanes w = floor == EMPHASIS_SQUARE ? out->x[i] * out->x[i] : deviation + lanes_abs(out->x[i]);
+        lanes w = floor + lanes_abs(out->x[i]);
         out->w[i] = importance ? out->w[i] * w : w;
     }
 }
@@ -41,13 +39,13 @@ struct affine_block {
     float d, dmin;
 };
 
-static inline lanes affine_q(lanes x, lanes min, lanes inverse, float high)
+SPECIALIZED lanes affine_q(lanes x, lanes min, lanes inverse, float high)
 {
     return lanes_clamp(lanes_round((x + min) * inverse), 0, high);
 }
 
 // Tries the neighbours of each sub-block's integers and keeps the best. Returns the block's error.
-static inline double improve_affine(const struct spread *b, int n, float high, float top, struct affine_block *a)
+SPECIALIZED double improve_affine(const struct spread *b, int n, float high, float top, struct affine_block *a)
 {
     double total = 0;
     for (int g = 0; g < 256 / n / LANES; g++) {
@@ -71,7 +69,7 @@ static inline double improve_affine(const struct spread *b, int n, float high, f
 }
 
 // Least squares for d and dmin, all integers given: the normal equations of x ~ d*(scale*q) - dmin*min.
-static inline void solve_affine(const struct spread *b, int n, float high, struct affine_block *a)
+SPECIALIZED void solve_affine(const struct spread *b, int n, float high, struct affine_block *a)
 {
     double ss = 0, sm = 0, mm = 0, xs = 0, xm = 0;
     for (int g = 0; g < 256 / n / LANES; g++) {
@@ -112,7 +110,8 @@ static inline float largest_lane(const lanes *v, int count)
     return r;
 }
 
-static inline void quantize_affine(const struct spread *b, int n, float high, float top, struct steps steps, struct affine_block *out, uint8_t q[256])
+SPECIALIZED void quantize_affine(const struct spread *b, int n, float high, float top, struct steps steps, struct affine_block *out,
+                                 uint8_t q[256])
 {
     int groups = 256 / n / LANES;
     struct affine_block a;
@@ -150,13 +149,13 @@ static inline void quantize_affine(const struct spread *b, int n, float high, fl
     }
 }
 
-// A block without minima: value = d*scale*q, low <= q < -low, bottom <= scale < -bottom.
+// A block without minima: value = d*scale*q, bottom <= scale < -bottom; low names the integers q (see nearest).
 struct scaled_block {
     lanes scale[16 / LANES];
     float d;
 };
 
-static inline double improve_scaled(const struct spread *b, int n, float low, float bottom, struct scaled_block *a)
+SPECIALIZED double improve_scaled(const struct spread *b, int n, float low, float bottom, struct scaled_block *a)
 {
     double total = 0;
     for (int g = 0; g < 256 / n / LANES; g++) {
@@ -166,7 +165,7 @@ static inline double improve_scaled(const struct spread *b, int n, float low, fl
             lanes s = lanes_clamp(scale + (float)try, bottom, -bottom - 1), ds = s * a->d, inverse = lanes_inverse(ds);
             lanes error = lanes_of(0);
             for (int i = 0; i < n; i++) {
-                lanes e = ds * lanes_clamp(lanes_round(x[i] * inverse), low, -low - 1) - x[i];
+                lanes e = ds * nearest(x[i] * inverse, low) - x[i];
                 error += w[i] * e * e;
             }
             lanes_int better = error < best;
@@ -179,14 +178,14 @@ static inline double improve_scaled(const struct spread *b, int n, float low, fl
 }
 
 // Least squares for d, all integers given.
-static inline void solve_scaled(const struct spread *b, int n, float low, struct scaled_block *a)
+SPECIALIZED void solve_scaled(const struct spread *b, int n, float low, struct scaled_block *a)
 {
     double xs = 0, ss = 0;
     for (int g = 0; g < 256 / n / LANES; g++) {
         const lanes *x = &b->x[g * n], *w = &b->w[g * n];
         lanes s = a->scale[g], inverse = lanes_inverse(s * a->d), xq = lanes_of(0), qq = lanes_of(0);
         for (int i = 0; i < n; i++) {
-            lanes q = lanes_clamp(lanes_round(x[i] * inverse), low, -low - 1), wq = w[i] * q;
+            lanes q = nearest(x[i] * inverse, low), wq = w[i] * q;
             xq += wq * x[i];
             qq += wq * q;
         }
@@ -198,7 +197,8 @@ static inline void solve_scaled(const struct spread *b, int n, float low, struct
     }
 }
 
-static inline void quantize_scaled(const struct spread *b, int n, float low, float bottom, struct steps steps, struct scaled_block *out, uint8_t q[256])
+SPECIALIZED void quantize_scaled(const struct spread *b, int n, float low, float bottom, struct steps steps, struct scaled_block *out,
+                                 uint8_t q[256])
 {
     int groups = 256 / n / LANES;
     struct scaled_block a;
@@ -229,7 +229,7 @@ static inline void quantize_scaled(const struct spread *b, int n, float low, flo
     for (int g = 0; g < groups; g++) {
         lanes inverse = lanes_inverse(out->scale[g] * out->d);
         for (int i = 0; i < n; i++) {
-            v[i] = lanes_clamp(lanes_round(b->x[g * n + i] * inverse), low, -low - 1) - low;
+            v[i] = nearest_number(b->x[g * n + i] * inverse, low);
         }
         lanes_store_bytes(v, n, q + g * LANES * n);
     }
@@ -356,7 +356,7 @@ static void quantize_q6_k(const float *x, int64_t cols, const float *importance,
         struct spread b;
         struct scaled_block a;
         uint8_t q[256];
-        spread_block(x + c, importance ? importance + c : NULL, importance ? 1 : EMPHASIS_SQUARE, 16, &b);
+        spread_block(x + c, importance ? importance + c : NULL, importance ? 1 : 0, 16, &b);
         quantize_scaled(&b, 16, -32, -128, STEPS(steps), &a, q);
         for (int i = 0; i < 128; i++) {
             const uint8_t *p = q + i / 64 * 128 + i % 64;
@@ -370,5 +370,27 @@ static void quantize_q6_k(const float *x, int64_t cols, const float *importance,
             dst[192 + i] = (uint8_t)lane_int(a.scale, i);
         }
         infer_store_u16(dst + 208, f32_to_f16(a.d));
+    }
+}
+
+static void quantize_iq4_xs(const float *x, int64_t cols, const float *importance, uint8_t *dst)
+{
+    static const float steps[] = {-24, -18, -12, -6, 0, 6, 12};
+    for (int64_t c = 0; c < cols; c += 256, dst += 136) {
+        struct spread b;
+        struct scaled_block a;
+        uint8_t q[256];
+        unsigned high = 0;
+        spread_block(x + c, importance ? importance + c : NULL, importance ? 1 : 0.5f, 32, &b);
+        quantize_scaled(&b, 32, LEVELS_IQ4, -32, STEPS(steps), &a, q);
+        memset(dst + 4, 0, 4);
+        for (int g = 0; g < 8; g++) {
+            int s = lane_int(a.scale, g) + 32;
+            high |= (unsigned)(s >> 4) << 2 * g;
+            dst[4 + g / 2] |= (uint8_t)((s & 15) << g % 2 * 4);
+            pack_nibbles(q + g * 32, dst + 8 + g * 16);
+        }
+        infer_store_u16(dst, f32_to_f16(a.d));
+        infer_store_u16(dst + 2, (uint16_t)high);
     }
 }

@@ -27,7 +27,8 @@ static void write_floats(enum infer_dtype dtype, const float *src, int64_t n, ui
     }
 }
 
-static int quantize_rows(infer_quantize_row *quantize, enum infer_dtype dtype, const float *src, int64_t rows, int64_t cols, const float *importance, uint8_t *dst)
+static int quantize_rows(infer_quantize_row *quantize, enum infer_dtype dtype, const float *src, int64_t rows, int64_t cols,
+                         const float *importance, uint8_t *dst)
 {
     const struct infer_type_traits *t = infer_type_traits(dtype);
     float limit = dtype == INFER_DTYPE_F32 || dtype == INFER_DTYPE_BF16 ? HUGE_VALF : F16_LARGEST;

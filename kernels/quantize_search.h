@@ -7,6 +7,7 @@
 #ifndef INFER_QUANTIZE_SEARCH_H
 #define INFER_QUANTIZE_SEARCH_H
 
+#include "codebooks.h"
 #include "lanes.h"
 
 // The candidates of a search, in units of a quantization step.
@@ -16,8 +17,47 @@ struct steps {
 };
 #define STEPS(array) ((struct steps){array, (int)(sizeof array / sizeof *array)})
 
-// value = d*q with low <= q < -low. A candidate maps the weight of largest magnitude to low - steps.at[k].
-static inline lanes search_scale(const lanes *x, const lanes *w, int n, float low, struct steps steps)
+// The integers that a type without offset offers are named by the lowest: LEVELS_IQ4 the codebook of IQ4_NL and IQ4_XS,
+// LEVELS_TERNARY -1 to 1, any other low all of low to -low-1.
+#define LEVELS_IQ4 (-127.0f)
+#define LEVELS_TERNARY (-1.0f)
+
+// The codebook's value that is nearest to v, and its number. A constant is better than a table here: it unrolls.
+static inline lanes nearest_iq4(lanes v, lanes *number)
+{
+    lanes value = lanes_of(infer_codebook_iq4[0]), count = lanes_of(0);
+    for (int k = 1; k < 16; k++) {
+        lanes_int above = v > lanes_of(0.5f * (float)(infer_codebook_iq4[k - 1] + infer_codebook_iq4[k]));
+        value += (lanes)((lanes_int)lanes_of((float)(infer_codebook_iq4[k] - infer_codebook_iq4[k - 1])) & above);
+        count += (lanes)((lanes_int)lanes_of(1) & above);
+    }
+    *number = count;
+    return value;
+}
+
+// The integer that is nearest to v.
+SPECIALIZED lanes nearest(lanes v, float low)
+{
+    if (low == LEVELS_IQ4) {
+        lanes number;
+        return nearest_iq4(v, &number);
+    }
+    return lanes_clamp(lanes_round(v), low, low == LEVELS_TERNARY ? 1 : -low - 1);
+}
+
+// The number of that integer: 0 for the lowest.
+SPECIALIZED lanes nearest_number(lanes v, float low)
+{
+    if (low == LEVELS_IQ4) {
+        lanes number;
+        nearest_iq4(v, &number);
+        return number;
+    }
+    return nearest(v, low) - low;
+}
+
+// value = d*q. A candidate maps the weight of largest magnitude to low - steps.at[k].
+SPECIALIZED lanes search_scale(const lanes *x, const lanes *w, int n, float low, struct steps steps)
 {
     lanes top = x[0], bottom = x[0];
     for (int i = 1; i < n; i++) {
@@ -29,7 +69,7 @@ static inline lanes search_scale(const lanes *x, const lanes *w, int n, float lo
     for (int k = 0; k < steps.count; k++) {
         lanes scale = (low - steps.at[k]) * inverse, xq = lanes_of(0), qq = lanes_of(0);
         for (int i = 0; i < n; i++) {
-            lanes q = lanes_clamp(lanes_round(x[i] * scale), low, -low - 1), wq = w ? w[i] * q : q;
+            lanes q = nearest(x[i] * scale, low), wq = w ? w[i] * q : q;
             xq += wq * x[i];
             qq += wq * q;
         }
@@ -48,7 +88,7 @@ struct affine {
 
 // value = d*q + m with 0 <= q <= high; m <= 0 where the type cannot store another. A candidate spreads the block's range
 // over high + steps.at[k].
-static inline struct affine search_affine(const lanes *x, const lanes *w, int n, float high, int m_negative, struct steps steps)
+SPECIALIZED struct affine search_affine(const lanes *x, const lanes *w, int n, float high, int m_negative, struct steps steps)
 {
     lanes low = x[0], top = x[0], sw = lanes_of(0), sx = lanes_of(0);
     for (int i = 0; i < n; i++) {

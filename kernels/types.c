@@ -28,8 +28,8 @@ static const struct infer_type_traits traits[INFER_DTYPE_COUNT] = {
     GROUPS(Q5_0, 32, 22, 1),
     GROUPS(Q5_1, 32, 24, 1),
     GROUPS(Q8_0, 32, 34, 1),
-    GROUPS(IQ4_NL, 32, 18, 0),
-    GROUPS(MXFP4, 32, 17, 0),
+    GROUPS(IQ4_NL, 32, 18, 1),
+    GROUPS(MXFP4, 32, 17, 1),
     GROUPS(NVFP4, 64, 36, 0),
     GROUPS(Q1_0, 128, 18, 0),
     GROUPS(Q2_0, 64, 18, 0),
@@ -45,9 +45,9 @@ static const struct infer_type_traits traits[INFER_DTYPE_COUNT] = {
     BLOCKS(IQ2_S, 82, 0),
     BLOCKS(IQ3_XXS, 98, 0),
     BLOCKS(IQ3_S, 110, 0),
-    BLOCKS(IQ4_XS, 136, 0),
-    BLOCKS(TQ1_0, 54, 0),
-    BLOCKS(TQ2_0, 66, 0),
+    BLOCKS(IQ4_XS, 136, 1),
+    BLOCKS(TQ1_0, 54, 1),
+    BLOCKS(TQ2_0, 66, 1),
 };
 
 static infer_unpack32_fn *const unpackers32[INFER_DTYPE_COUNT] = {

@@ -65,7 +65,8 @@ func newQuantize() *cobra.Command {
 	flags.BoolVar(&q.options.KeepOutput, "leave-output-tensor", false, "keep output.weight as it is")
 	flags.StringVar(&q.output, "output-tensor-type", "", "data type of output.weight")
 	flags.StringVar(&q.embedding, "token-embedding-type", "", "data type of the token embeddings")
-	flags.StringArrayVar(&q.overrides, "tensor-type", nil, "PATTERN=TYPE: data type of the tensors whose names match a regular expression; may be repeated")
+	flags.StringArrayVar(&q.overrides, "tensor-type", nil,
+		"PATTERN=TYPE: data type of the tensors whose names match a regular expression; may be repeated")
 	flags.IntVarP(&q.options.Threads, "threads", "t", 0, "threads; 0: one a core")
 	flags.BoolVar(&q.dryRun, "dry-run", false, "print what would be written")
 	flags.BoolVar(&q.asJSON, "json", false, "report each tensor's type, size and error as JSON")
@@ -169,12 +170,14 @@ func progressLine(out io.Writer, start time.Time) func(quantize.Progress) {
 			return
 		}
 		speed := float64(p.Done) / 1e6 / max(time.Since(start).Seconds(), 1e-3)
-		fmt.Fprintf(out, "\r\033[K%3d %%  %.0f of %.0f MB  %.0f MB/s  %s", 100*p.Done/max(p.Total, 1), float64(p.Done)/1e6, float64(p.Total)/1e6, speed, p.Tensor)
+		fmt.Fprintf(out, "\r\033[K%3d %%  %.0f of %.0f MB  %.0f MB/s  %s", 100*p.Done/max(p.Total, 1),
+			float64(p.Done)/1e6, float64(p.Total)/1e6, speed, p.Tensor)
 	}
 }
 
 func printSummary(out io.Writer, path string, seconds float64, r quantize.Report) {
-	fmt.Fprintf(out, "%s: %s, %.1f MB of weights (%.2f bits each) from %.1f MB, %.1f s\n", path, r.Type, float64(r.Bytes)/1e6, r.BitsPerWeight, float64(r.SourceBytes)/1e6, seconds)
+	fmt.Fprintf(out, "%s: %s, %.1f MB of weights (%.2f bits each) from %.1f MB, %.1f s\n", path, r.Type,
+		float64(r.Bytes)/1e6, r.BitsPerWeight, float64(r.SourceBytes)/1e6, seconds)
 	replaced := map[string]int{}
 	for _, t := range r.Tensors {
 		if t.Wanted != "" {

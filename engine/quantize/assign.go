@@ -242,12 +242,21 @@ func (o Options) typeOf(m model, t *gguf.Tensor, r role, i int) kernels.DType {
 	if o.Pure || o.Mix.Base.Family() == kernels.FamilyFloat {
 		return o.Mix.Base
 	}
+	if o.Mix.Name == "MXFP4_MOE" { // the experts alone; the rest stays near the original
+		if len(t.Shape) > 2 && t.Shape[2] > 1 {
+			return kernels.MXFP4
+		}
+		return kernels.Q8_0
+	}
 	switch r {
 	case roleOutput:
 		return m.outputType(o.Mix, t.Shape[0])
 	case roleEmbedding:
 		if m.tied {
 			return m.outputType(o.Mix, t.Shape[0])
+		}
+		if o.Mix.Base == kernels.TQ1_0 || o.Mix.Base == kernels.TQ2_0 {
+			return kernels.Q4_K
 		}
 	case roleValue:
 		return m.valueType(o.Mix, i)
@@ -299,6 +308,10 @@ func (m model) valueType(mix Mix, i int) kernels.DType {
 		if i < 4 {
 			t = kernels.Q5_K
 		}
+	case "IQ4_NL", "IQ4_XS":
+		if m.grouped >= 4 {
+			t = kernels.Q5_K
+		}
 	case "Q4_K_M", "Q5_K_M":
 		if moreBits(i, m.values) {
 			t = kernels.Q6_K
@@ -317,7 +330,7 @@ func (m model) attentionOutputType(mix Mix) kernels.DType {
 	falcon := m.arch == "falcon"
 	if m.experts == 8 && !falcon {
 		switch mix.Name {
-		case "Q2_K", "Q3_K_S", "Q3_K_M", "Q4_K_S", "Q4_K_M":
+		case "Q2_K", "Q3_K_S", "Q3_K_M", "Q4_K_S", "Q4_K_M", "IQ4_NL", "IQ4_XS":
 			return kernels.Q5_K
 		}
 		return mix.Base
@@ -357,6 +370,8 @@ func (m model) downType(mix Mix, layer int, importance bool) kernels.DType {
 		return choose(more, kernels.Q6_K, kernels.Q4_K)
 	case "Q5_K_M":
 		return choose(more, kernels.Q6_K, kernels.Q5_K)
+	case "IQ4_NL", "IQ4_XS":
+		return choose(first && !importance, kernels.Q5_K, mix.Base)
 	case "Q4_0":
 		return choose(first && importance, kernels.Q4_1, kernels.Q4_0)
 	case "Q5_0":
@@ -372,6 +387,7 @@ func fit(t kernels.DType, cols int64) kernels.DType {
 	}
 	fallback := map[kernels.DType]kernels.DType{
 		kernels.Q2_K: kernels.Q4_0, kernels.Q3_K: kernels.Q4_0, kernels.Q4_K: kernels.Q5_0, kernels.Q5_K: kernels.Q5_1, kernels.Q6_K: kernels.Q8_0,
+		kernels.IQ4_XS: kernels.IQ4_NL, kernels.TQ1_0: kernels.Q4_0, kernels.TQ2_0: kernels.Q4_0,
 	}
 	if f, ok := fallback[t]; ok && cols%f.Block() == 0 {
 		return f

@@ -30,10 +30,15 @@ var mixes = []Mix{
 	{"Q4_K_S", 14, kernels.Q4_K},
 	{"Q4_1", 3, kernels.Q4_1},
 	{"Q4_0", 2, kernels.Q4_0},
+	{"IQ4_NL", 25, kernels.IQ4_NL},
+	{"IQ4_XS", 30, kernels.IQ4_XS},
+	{"MXFP4_MOE", 38, kernels.MXFP4},
 	{"Q3_K_L", 13, kernels.Q3_K},
 	{"Q3_K_M", 12, kernels.Q3_K},
 	{"Q3_K_S", 11, kernels.Q3_K},
 	{"Q2_K", 10, kernels.Q2_K},
+	{"TQ2_0", 37, kernels.TQ2_0},
+	{"TQ1_0", 36, kernels.TQ1_0},
 }
 
 // aliases are the names without a size, as llama.cpp reads them.
