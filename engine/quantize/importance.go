@@ -3,6 +3,7 @@ package quantize
 import (
 	"fmt"
 	"math"
+	"path/filepath"
 
 	"github.com/infer-go/infer/engine/gguf"
 	"github.com/infer-go/infer/kernels"
@@ -118,7 +119,7 @@ func (im *Importance) describe(w *gguf.Writer) error {
 	if im == nil {
 		return nil
 	}
-	if err := w.SetString("quantize.imatrix.file", im.path); err != nil {
+	if err := w.SetString("quantize.imatrix.file", filepath.Base(im.path)); err != nil {
 		return err
 	}
 	if len(im.datasets) > 0 {
