@@ -30,5 +30,5 @@ static void avx2_product(const struct weight *w, int64_t mat, int64_t first_pane
 
 const struct cpu_variant infer_cpu_avx2 = {
     .name = "avx2", .supported = avx2_supported, .panel_bytes = avx2_panel_bytes, .pack = avx2_pack,
-    .product = avx2_product, .product_scratch = avx2_product_scratch, CPU_ROWS
+    .product = avx2_product, .product_scratch = avx2_product_scratch, CPU_ROWS(rows_quantize32)
 };
