@@ -170,8 +170,11 @@ func (t *Tokenizer) override() {
 	set(&f.addBOS, v.AddBOS)
 	set(&f.addEOS, v.AddEOS)
 	set(&f.addSEP, v.AddSEP)
-	set(&f.addSpacePrefix, v.AddSpacePrefix)
 	set(&f.mergeSpaces, v.RemoveExtraWhitespaces)
+	if v.Model == ModelUnigram {
+		f.addSpacePrefix = f.mergeSpaces
+	}
+	set(&f.addSpacePrefix, v.AddSpacePrefix)
 	set(&f.lowercase, v.Lowercase)
 	f.stripAccents = f.lowercase
 	set(&f.stripAccents, v.StripAccents)
