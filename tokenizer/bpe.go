@@ -125,7 +125,8 @@ func (m *bpe) mergeWord(word string, out []int32, w *workspace) ([]int32, error)
 	y.reset()
 	if m.pre.raw {
 		for i := 0; i < len(word); {
-			end := min(i+leadWidth(word[i]), len(word))
+			_, width := utf8.DecodeRuneInString(word[i:])
+			end := i + width
 			y.add(m.symbolOf(word[i:end]), end)
 			i = end
 		}
@@ -241,19 +242,6 @@ type UnencodableError struct{ Text string }
 
 func (e *UnencodableError) Error() string {
 	return fmt.Sprintf("tokenizer: the vocabulary has no token for %q and no unknown token", e.Text)
-}
-
-// leadWidth is the width of a UTF-8 character by its first byte alone; 1 for a byte that cannot be first.
-func leadWidth(first byte) int {
-	switch {
-	case first < 0xC0:
-		return 1
-	case first < 0xE0:
-		return 2
-	case first < 0xF0:
-		return 3
-	}
-	return utf8.UTFMax
 }
 
 // pairTable maps two neighbouring symbols to the rank of their merge and the symbol that it makes. It is a hash table with

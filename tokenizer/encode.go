@@ -58,7 +58,7 @@ const longestText = 1 << 29
 // release keeps a workspace for the next call, unless an unusual text has made it large.
 func (t *Tokenizer) release(w *workspace) {
 	const most = 1 << 16
-	if cap(w.symbols.id) <= most && cap(w.paths) <= most {
+	if cap(w.symbols.id) <= most && cap(w.paths) <= most && cap(w.text) <= 4*most {
 		t.spaces.Put(w)
 	}
 }

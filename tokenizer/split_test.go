@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/dlclark/regexp2/v2"
 	"github.com/stretchr/testify/require"
@@ -196,6 +197,38 @@ func TestPreTokenizerNames(t *testing.T) {
 				b.WriteString(word)
 			})
 			require.Equal(t, text, b.String(), name)
+		}
+	}
+}
+
+// TestSplittersInLinearTime splits half a megabyte of texts that tempt a splitter to look far ahead for each word.
+func TestSplittersInLinearTime(t *testing.T) {
+	const n = 1 << 19
+	texts := map[string]string{
+		"one letter":          strings.Repeat("a", n),
+		"spaces":              strings.Repeat(" ", n),
+		"spaces, then letter": strings.Repeat(" ", n) + "a",
+		"line breaks":         strings.Repeat("\n", n),
+		"spaces, line breaks": strings.Repeat(" \n", n/2) + "x",
+		"one rune":            strings.Repeat("中", n/3),
+		"marks":               strings.Repeat("\u0301", n/2),
+		"digits, then letter": strings.Repeat("1", n) + "x",
+		"other numbers":       strings.Repeat("½", n/2),
+		"caseless, then caps": "中" + strings.Repeat("A", n),
+		"caps and lower case": strings.Repeat("Aa", n/2),
+		"symbols":             strings.Repeat("<", n),
+		"apostrophes":         strings.Repeat("'", n),
+		"words":               strings.Repeat("a ", n/2),
+		"control characters":  strings.Repeat("\x01", n),
+		"invalid":             strings.Repeat("\xff", n),
+	}
+	for _, pre := range preTokenizers {
+		for name, text := range texts {
+			begin, total := time.Now(), 0
+			pre.split.each(text, func(word string) { total += len(word) })
+			require.Equal(t, len(text), total)
+			// A step through the rest of the text for each word, or for one in 512, would take many times as long.
+			require.Less(t, time.Since(begin), time.Second, "%s: %s", pre.names[0], name)
 		}
 	}
 }

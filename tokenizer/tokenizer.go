@@ -145,6 +145,7 @@ func (t *Tokenizer) buildBPE() error {
 	if v.Model == ModelGemma4 {
 		name = "gemma4"
 	}
+	v.Pre = name
 	pre, err := findPreTokenizer(name)
 	if err != nil {
 		return err
@@ -203,7 +204,7 @@ func (t *Tokenizer) Model() string { return t.vocab.Model }
 
 // Pre returns the name of the pre-tokenizer in use; empty for models without.
 func (t *Tokenizer) Pre() string {
-	if t.flags.byteLevel || t.vocab.Model == ModelGemma4 {
+	if t.vocab.Model == ModelBPE || t.vocab.Model == ModelGemma4 {
 		return t.vocab.Pre
 	}
 	return ""
