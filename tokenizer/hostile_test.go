@@ -53,9 +53,12 @@ func TestLinearTime(t *testing.T) {
 		for kind, text := range hostileTexts(large) {
 			// A quadratic step would make 256 times as much of 16 times the text. The noise of a shared machine is far
 			// from that, and below a tenth of a second nothing can be said.
-			before := timeToEncode(t, tok, text[:small])
+			limit := 80*timeToEncode(t, tok, text[:small]) + 100*time.Millisecond
 			after := timeToEncode(t, tok, text)
-			require.Less(t, after, 80*before+100*time.Millisecond, "%s: %s", name, kind)
+			for attempt := 0; after > limit && attempt < 8; attempt++ {
+				after = min(after, timeToEncode(t, tok, text))
+			}
+			require.Less(t, after, limit, "%s: %s", name, kind)
 		}
 	}
 }
@@ -75,14 +78,10 @@ func hostileTexts(n int) map[string]string {
 
 func timeToEncode(t testing.TB, tok *tokenizer.Tokenizer, text string) time.Duration {
 	t.Helper()
-	best := time.Hour
-	for range 2 {
-		begin := time.Now()
-		_, err := tok.Encode(text, tokenizer.EncodeOptions{ParseSpecial: true})
-		require.NoError(t, err)
-		best = min(best, time.Since(begin))
-	}
-	return best
+	begin := time.Now()
+	_, err := tok.Encode(text, tokenizer.EncodeOptions{ParseSpecial: true})
+	require.NoError(t, err)
+	return time.Since(begin)
 }
 
 // TestConcurrentUse is for the race detector.
