@@ -60,15 +60,16 @@ func (m *bpe) readMerges(merges []string) error {
 // token returns the token of a text that plain text may become: none of the control tokens.
 func (m *bpe) token(text []byte) (int32, bool) {
 	id, ok := m.text[string(text)]
-	return id, ok && !m.isHidden(id)
+	return id, ok && !isHidden(m.types, id)
 }
 
-func (m *bpe) isHidden(id int32) bool {
-	return len(m.types) > 0 && (m.types[id] == ControlToken || m.types[id] == UnknownToken)
+// isHidden reports whether plain text must not become the token.
+func isHidden(types []TokenType, id int32) bool {
+	return len(types) > 0 && (types[id] == ControlToken || types[id] == UnknownToken)
 }
 
 func (m *bpe) intern(symbol string) int32 {
-	if id, ok := m.text[symbol]; ok && !m.isHidden(id) {
+	if id, ok := m.text[symbol]; ok && !isHidden(m.types, id) {
 		return id
 	}
 	id, ok := m.extra[symbol]
@@ -160,7 +161,7 @@ func (m *bpe) mergeWord(word string, out []int32, w *workspace) ([]int32, error)
 const notInVocabulary int32 = -2
 
 func (m *bpe) symbolOf(character string) int32 {
-	if id, ok := m.text[character]; ok && !m.isHidden(id) {
+	if id, ok := m.text[character]; ok && !isHidden(m.types, id) {
 		return id
 	}
 	if id, ok := m.extra[character]; ok {

@@ -162,6 +162,10 @@ func TestControlTokensNeedParsing(t *testing.T) {
 	require.Equal(t, []int32{'x', id}, ids)
 	require.True(t, tok.IsSpecial(id))
 
+	w := wordPiece("▁a", "b")
+	w.add(tokenizer.ControlToken, 0, "▁ab", "eos")
+	require.Equal(t, []string{"▁a", "b", "[UNK]"}, encode(t, w.build(t), "ab aeos", plain))
+
 	spm := sentencePiece("<s", "</", "s>", "/s").build(t)
 	require.Equal(t, []string{"<0xE2>", "<0x96>", "<0x81>", "</", "s>"}, encode(t, spm, "</s>", plain))
 	require.Equal(t, []string{"</s>"}, encode(t, spm, "</s>", parsed))
