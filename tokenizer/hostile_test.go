@@ -45,7 +45,7 @@ func kinds(t testing.TB) map[string]*tokenizer.Tokenizer {
 // their own.
 func TestLinearTime(t *testing.T) {
 	all := kinds(t)
-	const small, large = 1 << 13, 1 << 17
+	const small, large = 1 << 12, 1 << 16
 	for name, tok := range all {
 		if pre, isBPE := strings.CutPrefix(name, "BPE "); isBPE && pre != "gpt-2" && pre != "llama-bpe" && pre != "superbpe" {
 			continue
