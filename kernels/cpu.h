@@ -15,6 +15,7 @@
 #include "types.h"
 
 #define PANEL_ROWS 16 // weight rows that are interleaved, and the lanes of a vector
+#define PRODUCT_PANELS 4 // panels of one product call at most
 
 // Activations quantized for weights with a scale every 32: x[i] ~ d * q[i].
 struct act32 {

@@ -6,7 +6,7 @@
 
 #define MAX_BUFFERS 1024
 #define MAX_RANGES 12
-#define PRODUCT_PANELS 4 // panels of one call at most
+
 
 enum step_kind { STEP_OP, STEP_QUANTIZE, STEP_GROUP };
 

@@ -60,15 +60,16 @@ func (m *bpe) readMerges(merges []string) error {
 // token returns the token of a text that plain text may become: none of the control tokens.
 func (m *bpe) token(text []byte) (int32, bool) {
 	id, ok := m.text[string(text)]
-	return id, ok && !m.isHidden(id)
+	return id, ok && !isHidden(m.types, id)
 }
 
-func (m *bpe) isHidden(id int32) bool {
-	return len(m.types) > 0 && (m.types[id] == ControlToken || m.types[id] == UnknownToken)
+// isHidden reports whether plain text must not become the token.
+func isHidden(types []TokenType, id int32) bool {
+	return len(types) > 0 && (types[id] == ControlToken || types[id] == UnknownToken)
 }
 
 func (m *bpe) intern(symbol string) int32 {
-	if id, ok := m.text[symbol]; ok && !m.isHidden(id) {
+	if id, ok := m.text[symbol]; ok && !isHidden(m.types, id) {
 		return id
 	}
 	id, ok := m.extra[symbol]
@@ -125,7 +126,8 @@ func (m *bpe) mergeWord(word string, out []int32, w *workspace) ([]int32, error)
 	y.reset()
 	if m.pre.raw {
 		for i := 0; i < len(word); {
-			end := min(i+leadWidth(word[i]), len(word))
+			_, width := utf8.DecodeRuneInString(word[i:])
+			end := i + width
 			y.add(m.symbolOf(word[i:end]), end)
 			i = end
 		}
@@ -159,7 +161,7 @@ func (m *bpe) mergeWord(word string, out []int32, w *workspace) ([]int32, error)
 const notInVocabulary int32 = -2
 
 func (m *bpe) symbolOf(character string) int32 {
-	if id, ok := m.text[character]; ok && !m.isHidden(id) {
+	if id, ok := m.text[character]; ok && !isHidden(m.types, id) {
 		return id
 	}
 	if id, ok := m.extra[character]; ok {
@@ -241,19 +243,6 @@ type UnencodableError struct{ Text string }
 
 func (e *UnencodableError) Error() string {
 	return fmt.Sprintf("tokenizer: the vocabulary has no token for %q and no unknown token", e.Text)
-}
-
-// leadWidth is the width of a UTF-8 character by its first byte alone; 1 for a byte that cannot be first.
-func leadWidth(first byte) int {
-	switch {
-	case first < 0xC0:
-		return 1
-	case first < 0xE0:
-		return 2
-	case first < 0xF0:
-		return 3
-	}
-	return utf8.UTFMax
 }
 
 // pairTable maps two neighbouring symbols to the rank of their merge and the symbol that it makes. It is a hash table with

@@ -1,5 +1,7 @@
 package tokenizer
 
+import "fmt"
+
 // EncodeOptions says how text is encoded. The zero value encodes it as plain text.
 type EncodeOptions struct {
 	// AddSpecial adds the tokens that the vocabulary puts around a text: BOS, EOS, or CLS and SEP.
@@ -12,8 +14,11 @@ type EncodeOptions struct {
 // Encode returns the ids of a text. It fails where the vocabulary has no token for a piece of the text and no unknown
 // token: [*UnencodableError].
 func (t *Tokenizer) Encode(text string, o EncodeOptions) ([]int32, error) {
+	if len(text) > longestText {
+		return nil, fmt.Errorf("tokenizer: the text has %d bytes, expected at most %d", len(text), longestText)
+	}
 	w := t.spaces.Get().(*workspace)
-	defer t.spaces.Put(w)
+	defer t.release(w)
 	out := make([]int32, 0, len(text)/3+4)
 	if o.AddSpecial && t.flags.addBOS {
 		out = append(out, t.vocab.BOS)
@@ -45,6 +50,17 @@ func (t *Tokenizer) Encode(text string, o EncodeOptions) ([]int32, error) {
 		}
 	}
 	return t.appendEnd(out, o), nil
+}
+
+// longestText keeps offsets within 32 bits, also where normalization makes three bytes of one.
+const longestText = 1 << 29
+
+// release keeps a workspace for the next call, unless an unusual text has made it large.
+func (t *Tokenizer) release(w *workspace) {
+	const most = 1 << 16
+	if cap(w.symbols.id) <= most && cap(w.paths) <= most && cap(w.text) <= 4*most {
+		t.spaces.Put(w)
+	}
 }
 
 func (t *Tokenizer) appendEnd(out []int32, o EncodeOptions) []int32 {

@@ -2,7 +2,6 @@ package tokenizer
 
 import (
 	"fmt"
-	"regexp"
 	"slices"
 	"strings"
 )
@@ -45,21 +44,6 @@ func falconPunctuation(more string) stage {
 	})
 }
 
-// expression makes a stage of a regular expression. Go's engine takes time linear in the text.
-func expression(pattern string) stage {
-	compiled := regexp.MustCompile(pattern)
-	return func(s string, i int) int {
-		at := compiled.FindStringIndex(s[i:])
-		switch {
-		case at == nil:
-			return len(s)
-		case at[0] == 0:
-			return i + at[1]
-		}
-		return i + at[0]
-	}
-}
-
 // preTokenizers lists the known ones. The comment on a splitter gives its regular expressions.
 var preTokenizers = []preTokenizer{
 	{names: []string{"llama3", "llama-v3", "llama-bpe", "falcon3", "falcon-h1", "pixtral", "midm-2.0", "lfm2", "jina-v5-nano"},
@@ -100,7 +84,7 @@ var preTokenizers = []preTokenizer{
 	{names: []string{"default"}, split: splitter{
 		falconPunctuation("$+<=>^~|"), gpt2Words, runs(number), isolate(threeDigits)}},
 	{names: []string{"chameleon"}, addBOS: true, split: splitter{
-		expression(`<sentinel:[0-9]+>`), expression(`IMGIMG[A-I]{1,4}Z`), expression(`[\t\n]|    |  `),
+		isolate(chameleonSentinel), isolate(chameleonImage), isolate(chameleonSpaces),
 		one(number), chameleonPunctuation, gpt2Words}},
 
 	{names: []string{"deepseek-llm"}, split: splitter{
@@ -119,25 +103,6 @@ var preTokenizers = []preTokenizer{
 
 	{names: []string{"gemma4", "granite-embed-multi-311m"}, split: splitter{lines}, raw: true, newlineWords: true, addBOS: true},
 	{names: []string{"sarvam-moe"}, split: splitter{lines}, raw: true},
-}
-
-// chameleonPunctuation is [\p{P}!-/:-@\[-`{-~], one character a word.
-func chameleonPunctuation(s string, i int) int {
-	isolated := func(i int) (int, bool) {
-		c, width := classAt(s, i)
-		return width, c&punct != 0 || width == 1 && c&symbol != 0 && s[i] < 0x80
-	}
-	if width, ok := isolated(i); ok {
-		return i + width
-	}
-	for i < len(s) {
-		width, ok := isolated(i)
-		if ok {
-			break
-		}
-		i += width
-	}
-	return i
 }
 
 // PreTokenizers returns the names that [Vocab.Pre] and [WithPre] take, sorted.

@@ -139,7 +139,8 @@ func (m *spm) encodeSegment(segment string, out []int32, w *workspace) ([]int32,
 	y := &w.symbols
 	y.reset()
 	for i := 0; i < len(segment); {
-		end := min(i+leadWidth(segment[i]), len(segment))
+		_, width := utf8.DecodeRuneInString(segment[i:])
+		end := i + width
 		id, ok := m.text[segment[i:end]]
 		if !ok {
 			id = notInVocabulary

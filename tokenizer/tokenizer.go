@@ -145,6 +145,7 @@ func (t *Tokenizer) buildBPE() error {
 	if v.Model == ModelGemma4 {
 		name = "gemma4"
 	}
+	v.Pre = name
 	pre, err := findPreTokenizer(name)
 	if err != nil {
 		return err
@@ -170,8 +171,11 @@ func (t *Tokenizer) override() {
 	set(&f.addBOS, v.AddBOS)
 	set(&f.addEOS, v.AddEOS)
 	set(&f.addSEP, v.AddSEP)
-	set(&f.addSpacePrefix, v.AddSpacePrefix)
 	set(&f.mergeSpaces, v.RemoveExtraWhitespaces)
+	if v.Model == ModelUnigram {
+		f.addSpacePrefix = f.mergeSpaces
+	}
+	set(&f.addSpacePrefix, v.AddSpacePrefix)
 	set(&f.lowercase, v.Lowercase)
 	f.stripAccents = f.lowercase
 	set(&f.stripAccents, v.StripAccents)
@@ -200,7 +204,7 @@ func (t *Tokenizer) Model() string { return t.vocab.Model }
 
 // Pre returns the name of the pre-tokenizer in use; empty for models without.
 func (t *Tokenizer) Pre() string {
-	if t.flags.byteLevel || t.vocab.Model == ModelGemma4 {
+	if t.vocab.Model == ModelBPE || t.vocab.Model == ModelGemma4 {
 		return t.vocab.Pre
 	}
 	return ""

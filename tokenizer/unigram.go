@@ -1,6 +1,7 @@
 package tokenizer
 
 import (
+	"bytes"
 	"fmt"
 	"math"
 	"slices"
@@ -98,7 +99,11 @@ func (m *unigram) encode(text string, out []int32, w *workspace) (_ []int32, err
 
 // normalize maps characters, and writes spaces as space marks: one for each, or one for each run of them.
 func (m *unigram) normalize(out []byte, text string) ([]byte, error) {
-	prefixed, inWord := false, false
+	inWord := false
+	first := len(out)
+	if m.addSpace && !m.mergeSpaces {
+		out = append(out, spaceMark...)
+	}
 	for i := 0; i < len(text); {
 		mapped, width, err := m.charsMap.next(text, i)
 		if err != nil {
@@ -115,13 +120,15 @@ func (m *unigram) normalize(out []byte, text string) ([]byte, error) {
 			}
 			if !inWord {
 				inWord = true
-				if m.mergeSpaces || m.addSpace && !prefixed {
+				if m.mergeSpaces && (m.addSpace || len(out) > first) {
 					out = append(out, spaceMark...)
-					prefixed = true
 				}
 			}
 			out = append(out, mapped[j])
 		}
+	}
+	for m.mergeSpaces && len(out) > first && bytes.HasSuffix(out, []byte(spaceMark)) {
+		out = out[:len(out)-len(spaceMark)] // a space mark that the text itself has
 	}
 	return out, nil
 }

@@ -13,6 +13,7 @@ import (
 // space mark before it, and the rest of a word without.
 type wordPiece struct {
 	text         map[string]int32
+	types        []TokenType
 	longest      int // bytes of the longest token
 	unknown      int32
 	lowercase    bool
@@ -24,7 +25,7 @@ type wordPiece struct {
 const longestWord = 100
 
 func newWordPiece(v *Vocab, f flags, text map[string]int32) (*wordPiece, error) {
-	m := &wordPiece{text: text, unknown: v.UNK, lowercase: f.lowercase, stripAccents: f.stripAccents, cache: newWordCache()}
+	m := &wordPiece{text: text, types: v.Types, unknown: v.UNK, lowercase: f.lowercase, stripAccents: f.stripAccents, cache: newWordCache()}
 	for _, token := range v.Tokens {
 		m.longest = max(m.longest, len(token))
 	}
@@ -144,7 +145,7 @@ func (m *wordPiece) longestToken(word []byte, i int) (id int32, end int) {
 	// A space mark in the text itself must not pass for the beginning of a word.
 	inner := i > 0 && bytes.HasPrefix(word[i:], []byte(spaceMark))
 	for end = min(len(word), i+m.longest); end > i; end-- {
-		if id, ok := m.text[string(word[i:end])]; ok && (!inner || end == i+len(spaceMark)) {
+		if id, ok := m.text[string(word[i:end])]; ok && !isHidden(m.types, id) && (!inner || end == i+len(spaceMark)) {
 			return id, end
 		}
 	}
