@@ -205,7 +205,9 @@ func (h *hyphenated) dash(i int) bool {
 	return end-i >= 2 && end < len(h.chars) && isWrapWord(h.chars[end])
 }
 
-func (h *hyphenated) letter(i int) bool { return i >= 0 && i < len(h.chars) && isWrapLetter(h.chars[i]) }
+func (h *hyphenated) letter(i int) bool {
+	return i >= 0 && i < len(h.chars) && isWrapLetter(h.chars[i])
+}
 
 func (h *hyphenated) hyphen(i int) bool { return i >= 0 && i < len(h.chars) && h.chars[i] == '-' }
 
