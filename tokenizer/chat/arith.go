@@ -68,6 +68,19 @@ func binary(r *run, op string, left, right Value) (Value, error) {
 				return difference(r, a, right)
 			}
 		}
+		if view, ok := right.(*dictView); ok && view.kind != "dict_values" {
+			items, err := r.list(left)
+			if err != nil {
+				return nil, err
+			}
+			all := NewDict()
+			for _, item := range items {
+				if err := all.store(item, nil); err != nil {
+					return nil, err
+				}
+			}
+			return difference(r, all, right)
+		}
 	}
 	return nil, operandError(op, left, right)
 }
