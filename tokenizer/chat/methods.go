@@ -269,7 +269,7 @@ var dictMethods = map[string]methodFunc{
 			return nil, err
 		}
 		d := self.(*Dict)
-		return d.copy(), r.made(d.Len() * bytesPerStep)
+		return d.copy(), r.madeItems(d.Len())
 	},
 	"fromkeys": func(r *run, _ Value, a *arguments) (Value, error) { return dictFromKeys(r, a) },
 }
