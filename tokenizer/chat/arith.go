@@ -68,6 +68,19 @@ func binary(r *run, op string, left, right Value) (Value, error) {
 				return difference(r, a, right)
 			}
 		}
+		if view, ok := right.(*dictView); ok && view.kind != "dict_values" {
+			items, err := r.list(left)
+			if err != nil {
+				return nil, err
+			}
+			all := NewDict()
+			for _, item := range items {
+				if err := all.store(item, nil); err != nil {
+					return nil, err
+				}
+			}
+			return difference(r, all, right)
+		}
 	}
 	return nil, operandError(op, left, right)
 }
@@ -124,7 +137,7 @@ func addText(r *run, left, right Value, a, b string) (Value, error) {
 }
 
 func joinItems(r *run, a, b []Value) ([]Value, error) {
-	if err := r.made((len(a) + len(b)) * bytesPerStep); err != nil {
+	if err := r.madeItems(len(a) + len(b)); err != nil {
 		return nil, err
 	}
 	return append(append(make([]Value, 0, len(a)+len(b)), a...), b...), nil
@@ -137,27 +150,27 @@ func repeat(r *run, v, count Value) (Value, error) {
 		return nil, err
 	}
 	n = max(n, 0)
-	size := func(one int) error {
+	size := func(one int, made func(int) error) error {
 		hi, lo := bits.Mul64(uint64(one), uint64(n))
 		if hi != 0 || lo > math.MaxInt64 {
-			return r.made(math.MaxInt)
+			return r.fits(math.MaxInt)
 		}
-		return r.made(int(lo))
+		return made(int(lo))
 	}
 	switch v := v.(type) {
 	case string, markup, bytesValue:
 		s := stringOf(v)
-		if err := size(len(s)); err != nil {
+		if err := size(len(s), r.made); err != nil {
 			return nil, err
 		}
 		return sameText(v, strings.Repeat(s, n)), nil
 	case *List:
-		if err := size(len(v.Items) * bytesPerStep); err != nil {
+		if err := size(len(v.Items), r.madeItems); err != nil {
 			return nil, err
 		}
 		return &List{repeatItems(v.Items, n)}, nil
 	case *tuple:
-		if err := size(len(v.items) * bytesPerStep); err != nil {
+		if err := size(len(v.items), r.madeItems); err != nil {
 			return nil, err
 		}
 		return &tuple{items: repeatItems(v.items, n)}, nil

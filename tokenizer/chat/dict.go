@@ -25,10 +25,12 @@ type hashKey struct {
 	ptr  any
 }
 
-// keyOf returns the key under which v is stored, or an error for unhashable values.
-func keyOf(v Value) (hashKey, error) { return keyAt(v, 0) }
+// maxKeyBytes bounds the text that a tuple's key is made of: tuples may share their parts, and so be far larger than
+// the memory that they take.
+const maxKeyBytes = 1 << 20
 
-func keyAt(v Value, depth int) (hashKey, error) {
+// keyOf returns the key under which v is stored, or an error for unhashable values.
+func keyOf(v Value) (hashKey, error) {
 	switch v := v.(type) {
 	case string:
 		return hashKey{kind: 's', text: v}, nil
@@ -50,30 +52,51 @@ func keyAt(v Value, depth int) (hashKey, error) {
 	case *rangeValue:
 		return hashKey{kind: 'r', text: strconv.FormatInt(v.start, 36) + " " + strconv.FormatInt(v.len(), 36) + " " + strconv.FormatInt(v.step, 36)}, nil
 	case *tuple:
-		if depth > maxDataDepth {
-			return hashKey{}, newError("RecursionError", "tuple nested more than %d levels deep", maxDataDepth)
-		}
 		var b strings.Builder
-		for _, item := range v.items {
-			k, err := keyAt(item, depth+1)
-			if err != nil {
-				return hashKey{}, err
-			}
-			if k.kind == 'p' {
-				return hashKey{}, typeError("unsupported key in a tuple: '%s'", typeName(item))
-			}
-			b.WriteByte(k.kind)
-			b.WriteString(strconv.FormatInt(k.num, 36))
-			b.WriteByte(':')
-			b.WriteString(strconv.Itoa(len(k.text)))
-			b.WriteByte(':')
-			b.WriteString(k.text)
+		err := tupleKey(&b, v, 0)
+		return hashKey{kind: 't', text: b.String()}, err
+	case *dictView:
+		if v.kind != "dict_values" {
+			return hashKey{}, typeError("unhashable type: '%s'", typeName(v))
 		}
-		return hashKey{kind: 't', text: b.String()}, nil
-	case *List, *Dict, *set, *dictView, *sliceValue:
+	case *List, *Dict, *set, *sliceValue:
 		return hashKey{}, typeError("unhashable type: '%s'", typeName(v))
 	}
 	return hashKey{kind: 'p', ptr: v}, nil
+}
+
+// tupleKey writes the keys of a tuple's items, each with its length in front, so that different tuples differ.
+func tupleKey(b *strings.Builder, t *tuple, depth int) error {
+	if depth > maxDataDepth {
+		return newError("RecursionError", "data nested more than %d levels deep", maxDataDepth)
+	}
+	for _, item := range t.items {
+		if b.Len() > maxKeyBytes {
+			return newError("LimitError", "tuple of more than %d bytes as a key", maxKeyBytes)
+		}
+		if inner, ok := item.(*tuple); ok {
+			b.WriteByte('(')
+			if err := tupleKey(b, inner, depth+1); err != nil {
+				return err
+			}
+			b.WriteByte(')')
+			continue
+		}
+		k, err := keyOf(item)
+		if err != nil {
+			return err
+		}
+		if k.kind == 'p' {
+			return typeError("unsupported key in a tuple: '%s'", typeName(item))
+		}
+		b.WriteByte(k.kind)
+		b.WriteString(strconv.FormatInt(k.num, 36))
+		b.WriteByte(':')
+		b.WriteString(strconv.Itoa(len(k.text)))
+		b.WriteByte(':')
+		b.WriteString(k.text)
+	}
+	return nil
 }
 
 func floatKey(f float64) hashKey {

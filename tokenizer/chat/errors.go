@@ -3,6 +3,7 @@ package chat
 import (
 	"errors"
 	"fmt"
+	"strings"
 )
 
 // Error is a fault of a template or of the data given to it.
@@ -16,11 +17,13 @@ type Error struct {
 	Line int
 }
 
+// Error is one line, whatever the message holds.
 func (e *Error) Error() string {
+	message := strings.Join(strings.Fields(e.Message), " ")
 	if e.Line > 0 {
-		return fmt.Sprintf("chat template, line %d: %s: %s", e.Line, e.Kind, e.Message)
+		return fmt.Sprintf("chat template, line %d: %s: %s", e.Line, e.Kind, message)
 	}
-	return fmt.Sprintf("chat template: %s: %s", e.Kind, e.Message)
+	return fmt.Sprintf("chat template: %s: %s", e.Kind, message)
 }
 
 // Raised returns the text that a template gave to raise_exception, when that is why rendering failed.

@@ -41,12 +41,13 @@ func filterWordWrap(r *run, a *arguments) (Value, error) {
 		if err != nil {
 			return nil, err
 		}
-		joined := strings.Join(wrapped, newline)
-		size += len(joined) + len(newline)
-		if err := r.fits(size); err != nil {
-			return nil, err
+		for _, piece := range wrapped {
+			size += len(piece) + len(newline)
+			if err := r.fits(size); err != nil {
+				return nil, err
+			}
 		}
-		out = append(out, joined)
+		out = append(out, strings.Join(wrapped, newline))
 	}
 	return strings.Join(out, newline), r.made(size)
 }

@@ -106,13 +106,7 @@ func formatValue(r *run, v Value, spec string) (string, error) {
 	case string, markup:
 		s, _ := text(v)
 		return f.text(s)
-	case bool:
-		if f.kind == 0 {
-			return f.text(boolText(v))
-		}
-		n, _ := bigOf(v)
-		return f.integer(n)
-	case int64, *big.Int:
+	case bool, int64, *big.Int:
 		n, _ := bigOf(v)
 		return f.integer(n)
 	case float64:

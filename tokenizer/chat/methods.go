@@ -27,16 +27,14 @@ func methodOf(v Value, name string) (Value, bool, error) {
 		}
 	case *List:
 		table, refused = listMethods, " append clear pop reverse insert sort extend remove "
-	case *tuple:
-		table = listMethods
+	case *tuple, *rangeValue:
+		table = sequenceMethods
 	case *Dict:
 		table, refused = dictMethods, " clear pop popitem setdefault update "
 	case *set:
 		table, refused = setMethods, " add clear difference_update discard pop remove symmetric_difference_update update "
 	case *dictView:
 		table = viewMethods
-	case *rangeValue:
-		table = listMethods
 	case bytesValue:
 		table = bytesMethods
 	case bool, int64, *big.Int, float64:
@@ -178,40 +176,41 @@ func itemsOf(r *run, v Value) ([]Value, error) {
 	return r.list(v)
 }
 
+// sequenceMethods are those of tuples and ranges.
+var sequenceMethods = map[string]methodFunc{"count": listCount, "index": listIndex}
+
 var listMethods = map[string]methodFunc{
-	"count": func(r *run, self Value, a *arguments) (Value, error) {
-		args, err := a.bind("count", 1, "/value")
-		if err != nil {
-			return nil, err
-		}
-		items, err := itemsOf(r, self)
-		if err != nil {
-			return nil, err
-		}
-		n := int64(0)
-		for _, item := range items {
-			same, err := equal(r, item, args[0])
-			if err != nil {
-				return nil, err
-			}
-			if same {
-				n++
-			}
-		}
-		return n, nil
-	},
+	"count": listCount,
 	"index": listIndex,
 	"copy": func(r *run, self Value, a *arguments) (Value, error) {
 		if _, err := a.bind("copy", 0); err != nil {
 			return nil, err
 		}
-		items, err := itemsOf(r, self)
+		items, err := joinItems(r, self.(*List).Items, nil)
+		return &List{items}, err
+	},
+}
+
+func listCount(r *run, self Value, a *arguments) (Value, error) {
+	args, err := a.bind("count", 1, "/value")
+	if err != nil {
+		return nil, err
+	}
+	items, err := itemsOf(r, self)
+	if err != nil {
+		return nil, err
+	}
+	n := int64(0)
+	for _, item := range items {
+		same, err := equal(r, item, args[0])
 		if err != nil {
 			return nil, err
 		}
-		items, err = joinItems(r, items, nil)
-		return &List{items}, err
-	},
+		if same {
+			n++
+		}
+	}
+	return n, nil
 }
 
 func listIndex(r *run, self Value, a *arguments) (Value, error) {
@@ -270,7 +269,7 @@ var dictMethods = map[string]methodFunc{
 			return nil, err
 		}
 		d := self.(*Dict)
-		return d.copy(), r.made(d.Len() * bytesPerStep)
+		return d.copy(), r.madeItems(d.Len())
 	},
 	"fromkeys": func(r *run, _ Value, a *arguments) (Value, error) { return dictFromKeys(r, a) },
 }

@@ -1,5 +1,7 @@
 package chat
 
+import "strings"
+
 // tupleOptions says how far a possibly parenthesis-free tuple reaches.
 type tupleOptions struct {
 	simplified bool // only primaries: assignment targets
@@ -293,11 +295,11 @@ func (p *parser) primary(namespace bool) (expr, error) {
 		p.next()
 		return p.namePrimary(t, namespace)
 	case tokenString:
-		text := ""
+		var b strings.Builder // adjacent literals are one string
 		for p.is(tokenString) {
-			text += p.next().text
+			b.WriteString(p.next().text)
 		}
-		return &constExpr{at{t.line}, text}, nil
+		return &constExpr{at{t.line}, b.String()}, nil
 	case tokenInteger, tokenFloat:
 		p.next()
 		return &constExpr{at{t.line}, t.num}, nil

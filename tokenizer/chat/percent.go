@@ -34,7 +34,7 @@ func newPercentFormatter(r *run, right Value, escape bool) *percentFormatter {
 		return f
 	case *Dict, *List, *rangeValue:
 		f.dict = v
-	case *undefined, *namespace, bytesValue:
+	case *undefined, bytesValue:
 		f.dict = v
 	}
 	f.values = []Value{right}

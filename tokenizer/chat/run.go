@@ -1,6 +1,7 @@
 package chat
 
 import (
+	"math"
 	"strings"
 	"time"
 )
@@ -20,8 +21,11 @@ type run struct {
 // maxDepth bounds the recursion of evaluation: nested expressions, bodies, macro calls and iterators together.
 const maxDepth = 6000
 
-// bytesPerStep is how much new text or data counts as one step.
-const bytesPerStep = 16
+// bytesPerStep is how much new text counts as one step.
+const bytesPerStep = 64
+
+// bytesPerItem is the size of a list's item.
+const bytesPerItem = 16
 
 // step counts n units of work against the limits.
 func (r *run) step(n int) error {
@@ -47,12 +51,23 @@ func (r *run) fits(n int) error {
 	return nil
 }
 
-// made counts a new string of n bytes, or other data of that size, before it is built.
+// made counts a new string of n bytes before it is built.
 func (r *run) made(n int) error {
 	if err := r.fits(n); err != nil {
 		return err
 	}
 	return r.step(n / bytesPerStep)
+}
+
+// madeItems counts a new list of n items before it is built.
+func (r *run) madeItems(n int) error {
+	if n > math.MaxInt/bytesPerItem {
+		return r.fits(math.MaxInt)
+	}
+	if err := r.fits(n * bytesPerItem); err != nil {
+		return err
+	}
+	return r.step(n)
 }
 
 // enter counts one level of recursion; every caller defers or calls leave.

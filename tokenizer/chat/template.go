@@ -46,7 +46,8 @@ func Parse(source string) (*Template, error) {
 type Options struct {
 	// Now is what strftime_now prints; the zero value means the current time.
 	Now time.Time
-	// MaxSteps bounds the work: a step is one evaluated expression or 16 bytes of text made. 0 means DefaultMaxSteps.
+	// MaxSteps bounds the work: a step is one evaluated expression, one item of a
+	// list made, or 64 bytes of text made. 0 means DefaultMaxSteps.
 	MaxSteps int
 	// MaxOutput bounds the rendered text, and each string on the way to it, in bytes. 0 means DefaultMaxOutput.
 	MaxOutput int
@@ -54,7 +55,8 @@ type Options struct {
 	Timeout time.Duration
 }
 
-// Limits that hold where Options leaves them zero. They leave room for conversations of a million tokens.
+// Limits that hold where Options leaves them zero. They leave room for conversations of half a million tokens, even for
+// templates that copy all of the text at every turn, and bound what a hostile template can hold to about 1 GiB.
 const (
 	DefaultMaxSteps  = 20_000_000
 	DefaultMaxOutput = 64 << 20

@@ -1645,3 +1645,19 @@ i|wordwrap(5)
 'http://1.2.3.4:80/x http://[::1]/ xn--abc.xn--p1ai'|urlize
 i|urlize
 """)
+
+# Found by random cases
+exprs(r"""
+'{:^8}|{:+}|{:.3}'.format(true, false, 1.0)
+'{:.3}'.format(true)
+'{:^8}|{:+}'.format(true, false)
+(1, 2).copy()
+range(3).copy()
+empty - d.keys()
+'a' % namespace(a=1)
+{d.values(): 1}|length
+{d.keys(): 1}
+{d.items(): 1}
+xs|reject('odd')|map('string')|join|int + 1
+"""
+)

@@ -8,6 +8,7 @@
 import json
 import pathlib
 import random
+import re
 import sys
 
 from cases import CASES, CONTEXT
@@ -25,6 +26,7 @@ def freeze():
         golden.append(entry)
     path = pathlib.Path(__file__).with_name("golden.json")
     body = ",\n".join(json.dumps(e, ensure_ascii=False) for e in golden)
+    body = re.sub(r"\b0x7[0-9a-f]{11}\b", "0x7f0000000000", body)  # addresses differ from run to run
     path.write_text('{"context": ' + json.dumps(CONTEXT, ensure_ascii=False) + ',\n"cases": [\n' + body + "\n]}\n")
     print(len(golden), "cases,", sum("err" in e for e in golden), "of them errors")
 
