@@ -2,23 +2,57 @@
 
 #include <stdio.h>
 #include <stdlib.h>
+#ifdef __linux__
+#include <sys/mman.h>
+#endif
 #include <unistd.h>
 
 #include "cpu_device.h"
+
+// Just before each block that is handed out: how to give it back.
+struct allocation {
+    void *start;
+    size_t mapped; // bytes of a mapping of its own; 0: from calloc
+};
+
+#define HUGE_PAGE ((size_t)2 << 20)
+
+// Large blocks get mappings of their own, in huge pages where the system has them: weights are streamed, and 4 KB pages cost
+// a tenth of the bandwidth in address translation.
+static void *map_large(size_t bytes)
+{
+#ifdef __linux__
+    size_t total = bytes + 2 * HUGE_PAGE;
+    uint8_t *p = mmap(NULL, total, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (p == MAP_FAILED)
+        return NULL;
+    uint8_t *aligned = (uint8_t *)(((uintptr_t)p + sizeof(struct allocation) + HUGE_PAGE - 1) & ~(uintptr_t)(HUGE_PAGE - 1));
+    madvise(aligned, bytes, MADV_HUGEPAGE);
+    *(struct allocation *)(aligned - sizeof(struct allocation)) = (struct allocation){p, total};
+    return aligned;
+#else
+    (void)bytes;
+    return NULL;
+#endif
+}
 
 void *infer_device_alloc(struct device *d, int64_t bytes)
 {
     d->allocations++;
     if (d->fail_allocation > 0 && d->allocations == d->fail_allocation)
         return NULL;
-    if (bytes < 0 || (uint64_t)bytes > SIZE_MAX - 128)
+    if (bytes < 0 || (uint64_t)bytes > SIZE_MAX / 2)
         return NULL;
-    // calloc gives lazily zeroed pages for large sizes; the pointer to free lies just before the aligned one.
+    if ((size_t)bytes >= 2 * HUGE_PAGE) {
+        void *p = map_large((size_t)bytes);
+        if (p)
+            return p;
+    }
     uint8_t *p = calloc(1, (size_t)bytes + 128);
     if (!p)
         return NULL;
     uint8_t *aligned = (uint8_t *)(((uintptr_t)p + 127) & ~(uintptr_t)63);
-    memcpy(aligned - sizeof p, &p, sizeof p);
+    *(struct allocation *)(aligned - sizeof(struct allocation)) = (struct allocation){p, 0};
     return aligned;
 }
 
@@ -26,9 +60,14 @@ void infer_device_free(void *p)
 {
     if (!p)
         return;
-    void *start;
-    memcpy(&start, (uint8_t *)p - sizeof start, sizeof start);
-    free(start);
+    struct allocation a = *(struct allocation *)((uint8_t *)p - sizeof(struct allocation));
+#ifdef __linux__
+    if (a.mapped > 0) {
+        munmap(a.start, a.mapped);
+        return;
+    }
+#endif
+    free(a.start);
 }
 
 static const struct cpu_variant *const variants[] = { // best first
