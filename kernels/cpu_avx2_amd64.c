@@ -129,7 +129,7 @@ static void unpack_q6_k(const struct packed_q6_k *p, struct panel256 *out)
     for (int n = 0; n < 2; n++)
         for (int i = 0; i < 8; i++)
             for (int h = 0; h < 64; h += 32) {
-                __m256i top = line(p->high[n][i] + h), x = line(p->q[n][i] + h), y = line(p->q[n][8 + i] + h);
+                __m256i top = line(p->line[n][i][2] + h), x = line(p->line[n][i][0] + h), y = line(p->line[n][i][1] + h);
                 __m256i w[4] = {_mm256_and_si256(x, mask), _mm256_and_si256(y, mask), _mm256_and_si256(_mm256_srli_epi16(x, 4), mask), _mm256_and_si256(_mm256_srli_epi16(y, 4), mask)};
                 w[0] = _mm256_or_si256(w[0], _mm256_and_si256(_mm256_slli_epi16(top, 4), two));
                 w[1] = _mm256_or_si256(w[1], _mm256_and_si256(_mm256_slli_epi16(top, 2), two));

@@ -134,9 +134,9 @@ INLINE void unpack_q6_k(const struct packed_q6_k *p, struct panel256 *out)
     UNROLL for (int n = 0; n < 2; n++)
         UNROLL for (int i = 0; i < 8; i++)
         {
-            __m512i top = _mm512_loadu_si512(p->high[n][i]), a, b, c, d;
-            split(p->q[n][i], &a, &c);
-            split(p->q[n][8 + i], &b, &d);
+            __m512i top = _mm512_loadu_si512(p->line[n][i][2]), a, b, c, d;
+            split(p->line[n][i][0], &a, &c);
+            split(p->line[n][i][1], &b, &d);
             a = _mm512_or_si512(a, _mm512_and_si512(_mm512_slli_epi16(top, 4), two));
             b = _mm512_or_si512(b, _mm512_and_si512(_mm512_slli_epi16(top, 2), two));
             c = _mm512_or_si512(c, _mm512_and_si512(top, two));
@@ -325,20 +325,11 @@ static void tiles256(enum infer_dtype t, const struct panel256 *p, int64_t block
 
 // ---- few columns: each block is unpacked to the first-level cache and used at once ----
 
-#define AHEAD 2048 // bytes of prefetch
-
-INLINE void prefetch(const uint8_t *p, int64_t bytes)
-{
-    for (int64_t i = 0; i < bytes; i += 64)
-        _mm_prefetch((const char *)p + AHEAD + i, _MM_HINT_T0);
-}
-
 #define FEW32(NAME, TYPE)                                                                                                    \
     static void NAME(const uint8_t *packed, int64_t bytes, int64_t groups, const struct columns *x, float *y, int64_t s)     \
     {                                                                                                                        \
         struct panel32 p;                                                                                                    \
         for (int64_t b = 0; b < groups; b++, packed += bytes) {                                                              \
-            prefetch(packed, bytes);                                                                                         \
             unpack_block32(TYPE, packed, &p);                                                                                \
             tiles32(TYPE, &p, 1, x, b * (int64_t)sizeof(struct act32), y, s);                                                \
         }                                                                                                                    \
@@ -354,7 +345,6 @@ FEW32(few_q8_0, INFER_DTYPE_Q8_0)
     {                                                                                                                        \
         struct panel256 p;                                                                                                   \
         for (int64_t b = 0; b < blocks; b++, packed += bytes) {                                                              \
-            prefetch(packed, bytes);                                                                                         \
             unpack_block256(TYPE, packed, &p);                                                                               \
             tiles256(TYPE, &p, 1, x, b * (int64_t)sizeof(struct act256), y, s);                                              \
         }                                                                                                                    \
@@ -373,7 +363,6 @@ FEW256(few_q6_k, INFER_DTYPE_Q6_K)
         __m512 f = _mm512_setzero_ps();                                                                                      \
         for (int64_t b = 0; b < groups; b++, p++, a++) {                                                                     \
             __m512i s0 = _mm512_set1_epi32(a->bias), s1 = _mm512_setzero_si512();                                            \
-            prefetch((const uint8_t *)p, sizeof *p);                                                                         \
             UNROLL for (int j = 0; j < 4; j++)                                                                               \
             {                                                                                                                \
                 __m512i low, high;                                                                                           \
@@ -405,7 +394,6 @@ static void one_q8_0(const uint8_t *packed, int64_t groups, const uint8_t *x, fl
     __m512 f = _mm512_setzero_ps();
     for (int64_t b = 0; b < groups; b++, p++, a++) {
         __m512i s0 = _mm512_set1_epi32(a->bias), s1 = _mm512_setzero_si512();
-        prefetch((const uint8_t *)p, sizeof *p);
         UNROLL for (int k = 0; k < 8; k += 2)
         {
             s0 = _mm512_dpbusd_epi32(s0, _mm512_loadu_si512(p->q[k]), broadcast4(a->q + 4 * k));
@@ -426,7 +414,7 @@ INLINE __m512i minimums_k(const uint8_t (*min)[16][2], const struct act256 *a)
 
 INLINE __m512i scaled(__m512i sum, const uint8_t *scale) { return _mm512_mullo_epi32(sum, _mm512_cvtepu8_epi32(_mm_loadu_si128((const void *)scale))); }
 
-#define ONE_K(NAME, PACKED, FIFTH)                                                                                                    \
+#define ONE_K(NAME, PACKED, SETUP, FIFTH)                                                                                                    \
     static void NAME(const uint8_t *packed, int64_t blocks, const uint8_t *x, float *y)                                               \
     {                                                                                                                                 \
         const struct PACKED *p = (const struct PACKED *)packed;                                                                       \
@@ -434,10 +422,10 @@ INLINE __m512i scaled(__m512i sum, const uint8_t *scale) { return _mm512_mullo_e
         __m512 f = _mm512_setzero_ps();                                                                                               \
         for (int64_t b = 0; b < blocks; b++, p++, a++) {                                                                              \
             __m512 u = _mm512_setzero_ps();                                                                                           \
+            SETUP                                                                                                                     \
             UNROLL for (int c = 0; c < 4; c++)                                                                                        \
             {                                                                                                                         \
                 __m512i s0 = _mm512_setzero_si512(), s1 = s0;                                                                         \
-                prefetch((const uint8_t *)p + c * (sizeof *p / 4), sizeof *p / 4);                                                    \
                 UNROLL for (int i = 0; i < 8; i++)                                                                                    \
                 {                                                                                                                     \
                     __m512i low, high;                                                                                                \
@@ -455,11 +443,13 @@ INLINE __m512i scaled(__m512i sum, const uint8_t *scale) { return _mm512_mullo_e
         _mm512_storeu_ps(y, f);                                                                                                       \
     }
 #define FIFTH_BIT_K                                                                                                                  \
-    __m512i fifth = _mm512_loadu_si512(p->high[i]);                                                                                  \
-    low = _mm512_mask_add_epi8(low, _mm512_test_epi8_mask(fifth, _mm512_set1_epi8((char)(1 << (2 * c)))), low, _mm512_set1_epi8(16)); \
-    high = _mm512_mask_add_epi8(high, _mm512_test_epi8_mask(fifth, _mm512_set1_epi8((char)(2 << (2 * c)))), high, _mm512_set1_epi8(16));
-ONE_K(one_q4_k, packed_q4_k, )
-ONE_K(one_q5_k, packed_q5_k, FIFTH_BIT_K)
+    low = _mm512_mask_add_epi8(low, _mm512_test_epi8_mask(fifth[i], _mm512_set1_epi8((char)(1 << (2 * c)))), low, _mm512_set1_epi8(16)); \
+    high = _mm512_mask_add_epi8(high, _mm512_test_epi8_mask(fifth[i], _mm512_set1_epi8((char)(2 << (2 * c)))), high, _mm512_set1_epi8(16));
+#define LOAD_FIFTH      \
+    __m512i fifth[8];   \
+    UNROLL for (int i = 0; i < 8; i++) fifth[i] = _mm512_loadu_si512(p->high[i]);
+ONE_K(one_q4_k, packed_q4_k, , )
+ONE_K(one_q5_k, packed_q5_k, LOAD_FIFTH, FIFTH_BIT_K)
 
 static void one_q6_k(const uint8_t *packed, int64_t blocks, const uint8_t *x, float *y)
 {
@@ -475,13 +465,12 @@ static void one_q6_k(const uint8_t *packed, int64_t blocks, const uint8_t *x, fl
             UNROLL for (int half = 0; half < 2; half++) // lines 0..3, then 4..7: columns 0..15 and 16..31 of each 32
             {
                 __m512i sum[4];
-                prefetch((const uint8_t *)p + (2 * n + half) * (sizeof *p / 4), sizeof *p / 4);
                 UNROLL for (int j = 0; j < 4; j++) sum[j] = _mm512_set1_epi32(a->bias16[8 * n + 2 * j + half]);
                 UNROLL for (int i = 4 * half; i < 4 * half + 4; i++)
                 {
-                    __m512i top = _mm512_loadu_si512(p->high[n][i]), w[4];
-                    split(p->q[n][i], &w[0], &w[2]);
-                    split(p->q[n][8 + i], &w[1], &w[3]);
+                    __m512i top = _mm512_loadu_si512(p->line[n][i][2]), w[4];
+                    split(p->line[n][i][0], &w[0], &w[2]);
+                    split(p->line[n][i][1], &w[1], &w[3]);
                     w[0] = _mm512_or_si512(w[0], _mm512_and_si512(_mm512_slli_epi16(top, 4), two));
                     w[1] = _mm512_or_si512(w[1], _mm512_and_si512(_mm512_slli_epi16(top, 2), two));
                     w[2] = _mm512_or_si512(w[2], _mm512_and_si512(top, two));

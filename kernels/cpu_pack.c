@@ -123,8 +123,12 @@ static void pack_block(enum infer_dtype t, const uint8_t *const *rows, int64_t a
     }
     case INFER_DTYPE_Q6_K: {
         struct packed_q6_k *p = out;
-        interleave(rows, at, 32, 0, p->q[0]);
-        interleave(rows, at + 128, 16, 0, p->high[0]);
+        for (int n = 0; n < 2; n++)
+            for (int i = 0; i < 8; i++) {
+                interleave(rows, at + 64 * n + 4 * i, 1, 0, &p->line[n][i][0]);
+                interleave(rows, at + 64 * n + 32 + 4 * i, 1, 0, &p->line[n][i][1]);
+                interleave(rows, at + 128 + 32 * n + 4 * i, 1, 0, &p->line[n][i][2]);
+            }
         for (int r = 0; r < 16; r++)
             for (int j = 0; j < 16; j++)
                 p->scale[j][r] = (int8_t)rows[r][at + 192 + j];

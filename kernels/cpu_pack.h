@@ -18,9 +18,10 @@ struct packed_q8_0 { uint8_t q[8][64]; uint16_t d[16]; }; // 128 added
 // 256 columns. Line i of part c: columns 64c + 4i (low) and 64c + 32 + 4i (high).
 struct packed_q4_k { uint8_t q[4][8][64]; uint8_t scale[8][16]; uint8_t min[4][16][2]; uint16_t d[16], dmin[16]; };
 // Line i of high: bit 2c of columns 64c + 4i, bit 2c+1 of 64c + 32 + 4i.
-struct packed_q5_k { uint8_t q[4][8][64]; uint8_t high[8][64]; uint8_t scale[8][16]; uint8_t min[4][16][2]; uint16_t d[16], dmin[16]; };
-// Half n, line i: columns 128n + 4i (low) and 128n + 64 + 4i (high). Line i of high: bits 2j of columns 128n + 32j + 4i.
-struct packed_q6_k { uint8_t q[2][16][64]; uint8_t high[2][8][64]; int8_t scale[16][16]; uint16_t d[16]; };
+struct packed_q5_k { uint8_t high[8][64]; uint8_t q[4][8][64]; uint8_t scale[8][16]; uint8_t min[4][16][2]; uint16_t d[16], dmin[16]; };
+// Half n, i: line 0 has columns 128n + 4i (low) and 128n + 64 + 4i (high), line 1 those 32 further, line 2 the upper two
+// bits: bits 2j of columns 128n + 32j + 4i. What is used together lies together: processors fetch ahead in order only.
+struct packed_q6_k { uint8_t line[2][8][3][64]; int8_t scale[16][16]; uint16_t d[16], pad[16]; };
 
 // The 8-bit form that products of many columns stream: made in scratch from any type.
 struct panel32 { uint8_t q[8][64]; float d[2][16], m[16]; };       // q has 128 added
