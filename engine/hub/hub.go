@@ -140,7 +140,7 @@ func parse(ref string, o *Options) (string, []source, expected, error) {
 	case scheme == "hf":
 		m := hfRef.FindStringSubmatch(rest)
 		if m == nil {
-			return "", nil, expected{}, fmt.Errorf("%s: expected hf:organisation/repository or hf:organisation/repository:quantization", ref)
+			return "", nil, expected{}, fmt.Errorf("%s: expected hf:organisation/repository, with :quantization where it has several", ref)
 		}
 		return ref, []source{&repository{name: m[1], quant: m[2]}}, expected{}, nil
 	case scheme == "https" || scheme == "http":
@@ -155,7 +155,7 @@ func parse(ref string, o *Options) (string, []source, expected, error) {
 			return k.name, k.sources, k.expected, nil
 		}
 	}
-	return "", nil, expected{}, fmt.Errorf("%w %q: neither a file nor a known name (%s), nor hf:, pypi: or https:", ErrUnknown, ref, strings.Join(KnownModels(), ", "))
+	return "", nil, expected{}, fmt.Errorf("%w %q: neither a file nor a known name (%s), nor a reference that starts with hf:, pypi: or https://", ErrUnknown, ref, strings.Join(KnownModels(), ", "))
 }
 
 // expected is what is known of a file before it is fetched.

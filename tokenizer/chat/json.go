@@ -132,15 +132,14 @@ func jsonNumber(s string) (Value, error) {
 
 // jsonWriter is json.dumps.
 type jsonWriter struct {
-	run       *run
-	b         strings.Builder
-	ascii     bool
-	sortKeys  bool
-	pretty    bool
-	indent    string
-	itemSep   string
-	keySep    string
-	container []any
+	run      *run
+	b        strings.Builder
+	ascii    bool
+	sortKeys bool
+	pretty   bool
+	indent   string
+	itemSep  string
+	keySep   string
 }
 
 func filterToJSON(r *run, a *arguments) (Value, error) {

@@ -12,7 +12,6 @@ type parser struct {
 	tokens []token
 	pos    int
 	depth  int
-	chain  int
 	open   []string // tags still to be closed, for messages
 	blocks map[string]*blockStmt
 	order  []*blockStmt
