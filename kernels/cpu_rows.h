@@ -83,9 +83,9 @@ static void rows_quantize256(const float *x, int64_t n, struct act256 *out)
             }
         }
         for (int j = 0; j < 8; j++) { // sums of 32 are the largest up to a factor of two, which the scale leaves room for
-            float a = fabsf(sums[2 * j]), b = fabsf(sums[2 * j + 1]);
-            highest_sum = a > highest_sum ? a : highest_sum;
-            highest_sum = b > highest_sum ? b : highest_sum;
+            float even = fabsf(sums[2 * j]), odd = fabsf(sums[2 * j + 1]);
+            highest_sum = even > highest_sum ? even : highest_sum;
+            highest_sum = odd > highest_sum ? odd : highest_sum;
         }
         out->ds = highest_sum / 16383.0f;
         float inverse = highest_sum > 0 ? 16383.0f / highest_sum : 0.0f;
