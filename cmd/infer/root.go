@@ -18,7 +18,11 @@ const (
 type usageError struct{ error }
 
 // commands lists the constructors of all sub-commands; each lives in its own file.
-var commands = []func() *cobra.Command{}
+var commands = []func() *cobra.Command{
+	newPull,
+	newList,
+	newRemove,
+}
 
 // newRoot builds the command tree.
 func newRoot() *cobra.Command {
