@@ -265,7 +265,7 @@ func (s urlSource) fetch(ctx context.Context, j *job) ([]File, error) {
 	for i, name := range s.names {
 		u := *s.url
 		if len(s.names) > 1 {
-			u = *s.url.JoinPath("..", name)
+			u = *s.url.JoinPath("..", url.PathEscape(name))
 		}
 		r := remote{File: File{Name: name}, url: u.String()}
 		if s.sums != nil {

