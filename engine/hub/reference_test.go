@@ -1,7 +1,6 @@
 package hub
 
 import (
-	"context"
 	"os"
 	"path/filepath"
 	"strings"
@@ -228,12 +227,3 @@ func TestEnvironment(t *testing.T) {
 	assert.Equal(t, "https://mirror.example", o.HubEndpoint)
 	assert.Equal(t, "tok", o.HubToken)
 }
-
-// fixedSource answers what a test says.
-type fixedSource struct {
-	name string
-	do   func(context.Context, *job) ([]File, error)
-}
-
-func (s fixedSource) String() string                                    { return s.name }
-func (s fixedSource) fetch(ctx context.Context, j *job) ([]File, error) { return s.do(ctx, j) }
