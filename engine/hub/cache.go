@@ -82,9 +82,9 @@ func (c cache) lock(ctx context.Context, key string, wait func()) (unlock func()
 		if first {
 			wait()
 		}
-		if err := sleep(ctx, 50*time.Millisecond); err != nil {
+		if sleep(ctx, 50*time.Millisecond) != nil {
 			f.Close()
-			return nil, fmt.Errorf("waiting for another process that fetches the same model: %w", err)
+			return nil, fmt.Errorf("waiting for another process that fetches the same model: %w", ended(ctx))
 		}
 	}
 }

@@ -120,9 +120,9 @@ func TestCancelLeavesPartThatTheNextFetchContinues(t *testing.T) {
 	m, err := Resolve(t.Context(), ref, o)
 	require.NoError(t, err)
 	requireContent(t, m, content)
-	requests, sent := s.count()
-	assert.Equal(t, 1, requests)
-	assert.Equal(t, 4*mib-int(info.Size()), sent, "the second fetch begins where the first ended")
+	// The first answer may still count bytes that nobody received: the second request says what was asked for.
+	last := s.requests[len(s.requests)-1]
+	assert.Equal(t, fmt.Sprintf("bytes=%d-", info.Size()), last.Header.Get("Range"), "the second fetch begins where the first ended")
 }
 
 func TestPartIsReusedAcrossServersWhenTheSumIsTheSame(t *testing.T) {

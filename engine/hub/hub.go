@@ -195,7 +195,7 @@ func fetch(ctx context.Context, c cache, r reference, o Options) (Model, error) 
 			return c.store(r, src.String(), files)
 		}
 		if ctx.Err() != nil {
-			return Model{}, fmt.Errorf("fetching %s from %s: %w", r.name, src, context.Cause(ctx))
+			return Model{}, fmt.Errorf("fetching %s from %s: %w", r.name, src, ended(ctx))
 		}
 		if isLocal(err) { // the next source would meet the same full or forbidden disk
 			return Model{}, fmt.Errorf("fetching %s from %s: %w", r.name, src, err)
@@ -207,6 +207,14 @@ func fetch(ctx context.Context, c cache, r reference, o Options) (Model, error) 
 	}
 	c.discardEmpty(r.key)
 	return Model{}, &SourcesError{Name: r.name, Failures: failures}
+}
+
+// ended returns why ctx is over: its error, and the cause where it has one of its own.
+func ended(ctx context.Context) error {
+	if cause := context.Cause(ctx); cause != ctx.Err() {
+		return fmt.Errorf("%w (%w)", ctx.Err(), cause)
+	}
+	return ctx.Err()
 }
 
 // resolvePath checks a file that is used where it is, or all shards of a split set.

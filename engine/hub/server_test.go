@@ -131,10 +131,10 @@ func (c *cutWriter) Write(p []byte) (int, error) {
 	if c.left > 0 && len(p) > c.left {
 		p = p[:c.left]
 	}
-	n, err := c.ResponseWriter.Write(p)
 	c.server.mu.Lock()
-	c.server.sent += n
+	c.server.sent += len(p) // before the client can have them and look at the count
 	c.server.mu.Unlock()
+	n, err := c.ResponseWriter.Write(p)
 	if c.left > 0 {
 		c.left -= n
 	}
