@@ -194,28 +194,33 @@ func (c cache) sweep(key string, files []File) {
 	}
 }
 
-// adopt links a file that another model of the cache already has into dir, so that no byte is fetched or kept twice.
-func (c cache) adopt(dir string, want File) bool {
+// adopt links a file that another model of the cache already has into dir, so that no byte is fetched or kept twice, and
+// returns it with the source that once served it. The bytes are verified first: a manifest says only what they were.
+func (c cache) adopt(ctx context.Context, dir string, want File) (file File, source string, ok bool) {
 	if want.SHA256 == "" {
-		return false
+		return File{}, "", false
 	}
 	models, _ := c.list()
 	for _, m := range models {
 		for _, f := range m.Files {
-			if m.Fault != "" || f.SHA256 != want.SHA256 || f.Size != want.Size {
+			if m.Fault != "" || f.SHA256 != want.SHA256 || want.Size > 0 && f.Size != want.Size {
 				continue
 			}
-			to := filepath.Join(dir, want.Name)
-			if from := filepath.Join(filepath.Dir(m.Path), f.Name); from != to {
-				os.Remove(to)
-				os.Remove(to + partSuffix)
-				if os.Link(from, to) == nil {
-					return true
-				}
+			from, to := filepath.Join(filepath.Dir(m.Path), f.Name), filepath.Join(dir, want.Name)
+			if from == to {
+				continue
+			}
+			if got, err := sumFile(ctx, from); err != nil || got != want.SHA256 {
+				continue
+			}
+			os.Remove(to)
+			os.Remove(to + partSuffix)
+			if os.Link(from, to) == nil {
+				return File{Name: want.Name, Size: f.Size, SHA256: f.SHA256}, m.Source, true
 			}
 		}
 	}
-	return false
+	return File{}, "", false
 }
 
 // list returns the models of the cache by name. A manifest that cannot be read gives a model with its Fault set.
@@ -306,27 +311,29 @@ func Remove(name string, o Options) (freed int64, err error) {
 	return m.Size, nil
 }
 
-// keyOf finds the folder of a model in the cache by name, by reference, or, for damaged ones, by the folder's name.
+// keyOf finds the folder of a model in the cache: by reference, by name, or, for damaged ones, by the folder's name.
 func (c cache) keyOf(name string) (string, error) {
-	models, err := c.list()
-	if err != nil {
-		return "", err
-	}
-	for _, m := range models {
-		if m.Name == name && filepath.Dir(m.Path) == c.root {
-			return filepath.Base(m.Path), nil
-		} else if m.Name == name {
-			return filepath.Base(filepath.Dir(m.Path)), nil
-		}
-	}
 	r, err := parseReference(name)
-	if err == nil && r.path != "" {
-		return "", fmt.Errorf("%s is a path: only models of the cache in %s can be removed", tidy(name, 200), c.root)
-	}
-	if err == nil {
+	if err == nil && r.path == "" {
 		if _, err := os.Stat(c.folder(r.key)); err == nil {
 			return r.key, nil
 		}
+	}
+	models, listErr := c.list()
+	if listErr != nil {
+		return "", listErr
+	}
+	for _, m := range models {
+		switch {
+		case m.Name != name:
+		case filepath.Dir(m.Path) == c.root: // of a damaged manifest only the folder is known
+			return filepath.Base(m.Path), nil
+		default:
+			return filepath.Base(filepath.Dir(m.Path)), nil
+		}
+	}
+	if err == nil && r.path != "" {
+		return "", fmt.Errorf("%s is a path: only models of the cache in %s can be removed", tidy(name, 200), c.root)
 	}
 	return "", fmt.Errorf("%s: %w (%s)", tidy(name, 200), ErrNotCached, c.root)
 }

@@ -27,6 +27,25 @@ type job struct {
 	source string
 	want   *File // the file, where it is known in advance
 	hasty  bool  // other sources follow: give up on a server that does not answer soon
+
+	adopted []string // for each file found in the cache under another name, the source that once served it
+}
+
+// adopt takes a file from another model of the cache, if one has it.
+func (j *job) adopt(ctx context.Context, want File) (File, bool) {
+	file, source, ok := j.cache.adopt(ctx, j.dir, want)
+	if ok {
+		j.adopted = append(j.adopted, source)
+	}
+	return file, ok
+}
+
+// served returns the source that the bytes of n files came from.
+func (j *job) served(n int) string {
+	if len(j.adopted) == n {
+		return j.adopted[0]
+	}
+	return j.source
 }
 
 // remote is one file to download.
@@ -61,8 +80,8 @@ func (j *job) download(ctx context.Context, r remote) (File, error) {
 	if err := checkFileName(r.Name); err != nil {
 		return File{}, err
 	}
-	if j.cache.adopt(j.dir, r.File) {
-		return r.File, nil
+	if file, ok := j.adopt(ctx, r.File); ok {
+		return file, nil
 	}
 	d := &download{job: j, remote: r, total: r.Size}
 	if err := d.open(ctx); err != nil {

@@ -515,6 +515,29 @@ func TestSameFileByAnotherAddressIsLinked(t *testing.T) {
 	b, err := os.Stat(filepath.Join(j.dir, "b.gguf"))
 	require.NoError(t, err)
 	assert.True(t, os.SameFile(a, b))
+	assert.Equal(t, first.Source, j.served(1), "the source is the one that served the bytes")
+	assert.Equal(t, "test", j.served(2), "of two files only one was there")
+
+	s.files["/other/a.gguf"] = content
+	second, err := Resolve(t.Context(), s.urlRef("/other/a.gguf"), o)
+	require.NoError(t, err)
+	requireContent(t, second, content)
+	assert.Equal(t, first.Source, second.Source)
+	assert.NotEqual(t, first.Name, second.Name)
+	requests, _ = s.count()
+	assert.Zero(t, requests)
+
+	// A manifest says only what the bytes were: damaged since, they are fetched.
+	data := bytes.Clone(content)
+	data[500] ^= 1
+	require.NoError(t, os.WriteFile(first.Path, data, 0o644))
+	j = newJob(t, o, s.Client())
+	_, err = j.download(t.Context(), remote{File: want, url: s.URL + "/a.gguf"})
+	require.NoError(t, err)
+	requests, sent := s.count()
+	assert.Equal(t, 1, requests)
+	assert.Equal(t, mib, sent)
+	assert.Equal(t, "test", j.served(1))
 }
 
 func TestReadOnlyUseOfTheCache(t *testing.T) {

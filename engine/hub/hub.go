@@ -121,6 +121,9 @@ func (o Options) withDefaults() (Options, error) {
 		o.HubEndpoint = defaultEndpoint
 	}
 	o.HubEndpoint = strings.TrimRight(o.HubEndpoint, "/")
+	if !strings.Contains(o.HubEndpoint, "://") { // mirrors are often given as a host alone
+		o.HubEndpoint = "https://" + o.HubEndpoint
+	}
 	if o.HubToken == "" {
 		o.HubToken = os.Getenv("HF_TOKEN")
 	}
@@ -192,7 +195,7 @@ func fetch(ctx context.Context, c cache, r reference, o Options) (Model, error) 
 		}
 		files, err := src.fetch(ctx, j)
 		if err == nil {
-			return c.store(r, src.String(), files)
+			return c.store(r, j.served(len(files)), files)
 		}
 		if ctx.Err() != nil {
 			return Model{}, fmt.Errorf("fetching %s from %s: %w", r.name, src, ended(ctx))

@@ -50,18 +50,21 @@ func (s wheelSource) list(sep string) string {
 const wheelsFolder = ".wheels"
 
 func (s wheelSource) fetch(ctx context.Context, j *job) ([]File, error) {
-	if j.want != nil && j.cache.adopt(j.dir, *j.want) {
-		return []File{*j.want}, nil
+	if j.want != nil {
+		if file, ok := j.adopt(ctx, *j.want); ok {
+			return []File{file}, nil
+		}
 	}
 	dir := filepath.Join(j.dir, wheelsFolder)
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return nil, localError{err}
 	}
-	if err := checkSpace(dir, s.download); err != nil {
-		return nil, err
-	}
 	missing := slices.DeleteFunc(slices.Clone(s.packages), func(p pinned) bool { return hasWheel(dir, p) })
 	if len(missing) > 0 {
+		// pip copies a finished wheel out of its temporary folder, which is on the same disk.
+		if err := checkSpace(dir, 2*s.download); err != nil {
+			return nil, err
+		}
 		if err := s.runPip(ctx, j, dir, missing); err != nil {
 			os.Remove(dir) // if nothing is in it
 			return nil, err
