@@ -37,18 +37,18 @@ func (f *modelFlags) add(cmd *cobra.Command, withPath bool) {
 	flags.StringVar(&f.options.PreTokenizer, "pre-tokenizer", "", "pre-tokenizer for a file whose own is unknown")
 }
 
-// resolveModel returns the path of a model: a file as it is, anything else through the cache. Empty is the default model.
-func resolveModel(cmd *cobra.Command, ref string) (string, error) {
+// modelPath returns the path of a model: a file as it is, anything else through the cache. Empty is the default model.
+func modelPath(cmd *cobra.Command, ref string) (string, error) {
 	if ref == "" {
 		ref = hub.DefaultModel
 	}
-	m, err := resolve(cmd, ref, hub.Options{}, false)
+	m, err := resolveModel(cmd.Context(), ref, false, cmd.ErrOrStderr())
 	return m.Path, err
 }
 
 // open resolves and opens the model.
 func (f *modelFlags) open(cmd *cobra.Command) (*engine.Engine, error) {
-	path, err := resolveModel(cmd, f.path)
+	path, err := modelPath(cmd, f.path)
 	if err != nil {
 		return nil, err
 	}
@@ -83,7 +83,7 @@ func readText(path string, stdin io.Reader) (string, error) {
 
 // openTokenizer opens a file for its vocabulary; the file is to be closed by the caller.
 func openTokenizer(cmd *cobra.Command, ref, pre string) (*tokenizer.Tokenizer, *gguf.File, error) {
-	path, err := resolveModel(cmd, ref)
+	path, err := modelPath(cmd, ref)
 	if err != nil {
 		return nil, nil, err
 	}

@@ -8,17 +8,19 @@ import (
 	"github.com/infer-go/infer/engine/hub"
 )
 
-// newRm builds `infer rm`.
-func newRm() *cobra.Command {
+// newRemove is `infer rm`: delete a model from the cache.
+func newRemove() *cobra.Command {
 	return &cobra.Command{
-		Use:   "rm NAME",
-		Short: "Remove a model from the cache",
+		Use:   "rm MODEL",
+		Short: "Delete a model from the cache",
+		Long:  "Delete a model from the cache, by the name that 'infer list' shows or by any reference that means it.",
 		Args:  usageArgs(cobra.ExactArgs(1)),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			if err := hub.Remove("", args[0]); err != nil {
+			freed, err := hub.Remove(args[0], hub.Options{})
+			if err != nil {
 				return err
 			}
-			fmt.Fprintf(cmd.OutOrStdout(), "removed %s\n", args[0])
+			fmt.Fprintf(cmd.OutOrStdout(), "%s removed, %s freed\n", args[0], hub.Bytes(freed))
 			return nil
 		},
 	}

@@ -29,11 +29,12 @@ var commands = []func() *cobra.Command{
 	newPerplexity,
 	newPull,
 	newQuantize,
-	newRm,
+	newRemove,
 	newRun,
 	newShow,
 	newTemplateCommand,
 	newTokenize,
+}
 }
 
 // newRoot builds the command tree.

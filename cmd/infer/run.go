@@ -73,7 +73,7 @@ func (f *runFlags) run(cmd *cobra.Command, args []string) error {
 	if err != nil {
 		return err
 	}
-	path, err := resolveModel(cmd, ref)
+	path, err := modelPath(cmd, ref)
 	if err != nil {
 		return err
 	}

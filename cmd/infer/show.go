@@ -27,7 +27,7 @@ func newShow() *cobra.Command {
 			if contextLength < 0 {
 				return usageError{fmt.Errorf("--ctx: found %d, expected 1 or more, or 0 for the default", contextLength)}
 			}
-			path, err := resolveModel(cmd, args[0])
+			path, err := modelPath(cmd, args[0])
 			if err != nil {
 				return err
 			}
