@@ -35,7 +35,6 @@ var commands = []func() *cobra.Command{
 	newTemplateCommand,
 	newTokenize,
 }
-}
 
 // newRoot builds the command tree.
 func newRoot() *cobra.Command {
