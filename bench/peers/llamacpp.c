@@ -1,293 +1,501 @@
-// llamacpp.c - drives llama.cpp's libraries for comparison: logits, greedy text, perplexity, speed and load time, as JSON on
-// standard output. Compiled by setup.sh against llama.cpp's own headers; no code of it is here.
+// llamacpp.c - the part of the comparison that must be compiled against llama.cpp's headers: one task a run, the result as one
+// line of JSON on standard output. llamacpp.py is its command line; setup.sh compiles it. No code of llama.cpp is here.
 //
-//   llamacpp logits MODEL 1,2,3 OUT.f32 [f16|f32]
-//   llamacpp greedy MODEL COUNT 1,2,3
-//   llamacpp tokenize MODEL SPECIAL < TEXT        (SPECIAL: 0 or 1)
-//   llamacpp perplexity MODEL WINDOW WINDOWS < TEXT
-//   llamacpp bench MODEL pp|tg COUNT RUNS [SEQUENCES [DEPTH]]
-//   llamacpp load MODEL
+//   driver COMMAND MODEL [name=value ...]
 //
-// THREADS (default 2), FLASH=0|1 (default: the library's choice), REPACK=0 to turn its repacking off.
+//   info                                       version and instruction set of the libraries (MODEL is ignored: -)
+//   tokenize    special=0|1                    text on standard input; special: add BOS/EOS and read special tokens
+//   detokenize                                 ids on standard input; writes the bytes of the text, not JSON
+//   logits      out=FILE cache=f16|f32 chunk=N ids on standard input; float32, [tokens][vocabulary]
+//   greedy      count=N                        ids on standard input
+//   perplexity  window=N windows=N             text on standard input
+//   bench       prompt=N gen=N sequences=N depth=N runs=N
+//   load                                       time from the start of the process to the first token
+//
+// Common: threads=N, flash=-1|0|1 (-1: the library decides), repack=0|1, cache=f16|f32.
 
 #include <math.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
 #include "ggml-backend.h"
+#include "ggml-cpu.h"
 #include "llama.h"
 
-static double now(void)
+enum { LOGICAL_BATCH = 2048, PHYSICAL_BATCH = 512 }; // tokens; the defaults of llama.cpp's own tools
+
+static struct {
+    const char *special, *out, *cache, *chunk, *count, *window, *windows, *prompt, *gen, *sequences, *depth, *runs, *threads, *flash, *repack;
+} options = {"0", "", "f16", "2048", "64", "512", "0", "512", "128", "1", "0", "5", "2", "-1", "1"};
+
+static const struct {
+    const char *name, **value;
+} names[] = {
+    {"special", &options.special}, {"out", &options.out},         {"cache", &options.cache}, {"chunk", &options.chunk},
+    {"count", &options.count},     {"window", &options.window},   {"windows", &options.windows}, {"prompt", &options.prompt},
+    {"gen", &options.gen},         {"sequences", &options.sequences}, {"depth", &options.depth}, {"runs", &options.runs},
+    {"threads", &options.threads}, {"flash", &options.flash},     {"repack", &options.repack},
+};
+
+static struct llama_model *model;
+static struct llama_context *context;
+static const struct llama_vocab *vocab;
+static struct ggml_threadpool *pool;
+
+static double now(void) // seconds
 {
     struct timespec t;
     clock_gettime(CLOCK_MONOTONIC, &t);
     return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
 }
 
-static void quiet(enum ggml_log_level level, const char *text, void *data)
+static void fail(const char *what, const char *detail)
+{
+    fprintf(stderr, "driver: %s%s%s\n", what, detail ? ": " : "", detail ? detail : "");
+    exit(1);
+}
+
+static void *checked(void *p)
+{
+    if (!p)
+        fail("out of memory", NULL);
+    return p;
+}
+
+static void log_errors(enum ggml_log_level level, const char *text, void *data)
 {
     (void)data;
     if (level == GGML_LOG_LEVEL_ERROR)
         fputs(text, stderr);
 }
 
-static int number(const char *name, int otherwise)
+static void parse_options(int argc, char **argv)
 {
-    const char *v = getenv(name);
-    return v ? atoi(v) : otherwise;
+    for (int i = 0; i < argc; i++) {
+        char *equals = strchr(argv[i], '=');
+        size_t n = 0, count = sizeof names / sizeof names[0];
+        for (; equals && n < count; n++)
+            if (strlen(names[n].name) == (size_t)(equals - argv[i]) && strncmp(names[n].name, argv[i], strlen(names[n].name)) == 0)
+                break;
+        if (!equals || n == count)
+            fail("unknown option", argv[i]);
+        *names[n].value = equals + 1;
+    }
 }
 
-static struct llama_model *model;
-static struct llama_context *context;
-static const struct llama_vocab *vocab;
-
-static void fail(const char *what)
+// The headers come from another package than the libraries. Parameters are structs passed by value, so a field that moved would
+// be misread in silence: the defaults, which are known, show whether every field is where the headers say.
+static void check_layout(void)
 {
-    fprintf(stderr, "llamacpp: %s\n", what);
-    exit(1);
+    struct llama_model_params m = llama_model_default_params();
+    struct llama_context_params c = llama_context_default_params();
+    struct ggml_threadpool_params t = ggml_threadpool_params_default(3);
+    bool model_fits = m.n_gpu_layers == -1 && m.main_gpu == 0 && !m.tensor_split && !m.kv_overrides && !m.vocab_only && !m.check_tensors &&
+                      m.use_extra_bufts && !m.no_host && !m.no_alloc;
+    bool context_fits = c.n_ctx == 512 && c.n_batch == LOGICAL_BATCH && c.n_ubatch == PHYSICAL_BATCH && c.n_seq_max == 1 &&
+                        c.n_threads == c.n_threads_batch && c.n_threads > 0 && c.pooling_type == LLAMA_POOLING_TYPE_UNSPECIFIED &&
+                        c.flash_attn_type == LLAMA_FLASH_ATTN_TYPE_AUTO && c.yarn_ext_factor == -1 && c.defrag_thold == -1 && !c.cb_eval &&
+                        c.type_k == GGML_TYPE_F16 && c.type_v == GGML_TYPE_F16 && !c.abort_callback && !c.embeddings && c.offload_kqv &&
+                        c.no_perf && c.op_offload && c.swa_full && !c.kv_unified && !c.samplers && c.n_samplers == 0 && !c.ctx_other;
+    if (!model_fits || !context_fits || t.n_threads != 3 || t.poll != 50 || t.strict_cpu || t.paused)
+        fail("the headers do not fit the libraries: default parameters are not where they should be", model_fits ? context_fits ? "threads" : "context" : "model");
 }
 
-static void load(const char *path)
+static void load_model(const char *path, bool vocab_only)
 {
     struct llama_model_params p = llama_model_default_params();
-    p.use_extra_bufts = number("REPACK", 1);
+    p.use_extra_bufts = atoi(options.repack);
+    p.vocab_only = vocab_only;
     model = llama_model_load_from_file(path, p);
     if (!model)
-        fail("cannot load the model");
+        fail("cannot load", path);
     vocab = llama_model_get_vocab(model);
 }
 
-static void open_context(int tokens, int sequences, enum ggml_type cache, int outputs)
+// Threads are made once and kept, as llama.cpp's tools do; without a pool of ours the library starts new ones at each step.
+static void attach_pool(int threads)
+{
+    if (!pool) {
+        ggml_backend_reg_t cpu = ggml_backend_dev_backend_reg(ggml_backend_dev_by_type(GGML_BACKEND_DEVICE_TYPE_CPU));
+        struct ggml_threadpool *(*make)(struct ggml_threadpool_params *) =
+            (struct ggml_threadpool * (*)(struct ggml_threadpool_params *)) ggml_backend_reg_get_proc_address(cpu, "ggml_threadpool_new");
+        struct ggml_threadpool_params p = ggml_threadpool_params_default(threads);
+        pool = make ? make(&p) : NULL;
+        if (!pool)
+            fail("cannot start threads", options.threads);
+    }
+    llama_attach_threadpool(context, pool, NULL);
+}
+
+static void open_context(int tokens, int sequences, int batch)
 {
     struct llama_context_params p = llama_context_default_params();
     p.n_ctx = (uint32_t)(tokens * sequences);
-    p.n_batch = 2048;
-    p.n_ubatch = 512;
+    p.n_batch = (uint32_t)batch;
+    p.n_ubatch = PHYSICAL_BATCH;
     p.n_seq_max = (uint32_t)sequences;
-    p.n_threads = p.n_threads_batch = number("THREADS", 2);
-    if (getenv("FLASH"))
-        p.flash_attn_type = number("FLASH", 1) ? LLAMA_FLASH_ATTN_TYPE_ENABLED : LLAMA_FLASH_ATTN_TYPE_DISABLED;
-    p.type_k = p.type_v = cache;
-    if (cache == GGML_TYPE_F32)
-        p.flash_attn_type = LLAMA_FLASH_ATTN_TYPE_DISABLED;
-    (void)outputs;
+    p.n_threads = p.n_threads_batch = atoi(options.threads);
+    p.swa_full = false; // as the tools; true would keep keys that a window no longer sees
+    if (strcmp(options.flash, "-1") != 0)
+        p.flash_attn_type = atoi(options.flash) ? LLAMA_FLASH_ATTN_TYPE_ENABLED : LLAMA_FLASH_ATTN_TYPE_DISABLED;
+    if (strcmp(options.cache, "f32") == 0) {
+        p.type_k = p.type_v = GGML_TYPE_F32;
+        p.flash_attn_type = LLAMA_FLASH_ATTN_TYPE_DISABLED; // fused attention rounds queries to f16
+    }
+    if (context)
+        llama_free(context);
     context = llama_init_from_model(model, p);
     if (!context)
-        fail("cannot make a context");
+        fail("cannot make a context", NULL);
+    attach_pool(atoi(options.threads));
 }
 
-// Computes rows of one or more sequences; wanted: 0 none, 1 the last of each sequence, 2 all.
-static void decode(const llama_token *ids, int count, int position, int sequence, int wanted)
+static void add_row(struct llama_batch *b, llama_token id, int position, int sequence, bool wanted)
+{
+    int i = b->n_tokens++;
+    b->token[i] = id;
+    b->pos[i] = position;
+    b->n_seq_id[i] = 1;
+    b->seq_id[i][0] = sequence;
+    b->logits[i] = wanted;
+}
+
+static void decode_batch(struct llama_batch b)
+{
+    if (llama_decode(context, b) != 0)
+        fail("decode failed", NULL);
+}
+
+// Computes a run of one sequence's tokens; the logits wanted are all or the last.
+static void decode_run(const llama_token *ids, int count, int position, int sequence, bool all)
 {
     struct llama_batch b = llama_batch_init(count, 0, 1);
-    b.n_tokens = count;
-    for (int i = 0; i < count; i++) {
-        b.token[i] = ids[i];
-        b.pos[i] = position + i;
-        b.n_seq_id[i] = 1;
-        b.seq_id[i][0] = sequence;
-        b.logits[i] = wanted == 2 || (wanted == 1 && i == count - 1);
-    }
-    if (llama_decode(context, b) != 0)
-        fail("decode failed");
+    for (int i = 0; i < count; i++)
+        add_row(&b, ids[i], position + i, sequence, all || i == count - 1);
+    decode_batch(b);
     llama_batch_free(b);
 }
 
-static int parse(const char *text, llama_token **out)
-{
-    int n = 1;
-    for (const char *c = text; *c; c++)
-        n += *c == ',';
-    *out = malloc((size_t)n * sizeof **out);
-    for (int i = 0; i < n; i++) {
-        (*out)[i] = atoi(text);
-        text = strchr(text, ',');
-        text = text ? text + 1 : "";
-    }
-    return n;
-}
-
-static char *read_all(size_t *size)
+static char *read_input(int *size)
 {
     size_t room = 1 << 20, n = 0, got;
-    char *text = malloc(room);
-    while ((got = fread(text + n, 1, room - n, stdin)) > 0)
-        if ((n += got) == room)
-            text = realloc(text, room *= 2);
-    *size = n;
+    char *text = checked(malloc(room));
+    while ((got = fread(text + n, 1, room - n - 1, stdin)) > 0)
+        if ((n += got) == room - 1)
+            text = checked(realloc(text, room *= 2));
+    text[n] = 0;
+    *size = (int)n;
     return text;
 }
 
-static int tokenize(int special, llama_token **out)
+static int read_ids(llama_token **out)
 {
-    size_t size;
-    char *text = read_all(&size);
-    *out = malloc((size + 16) * sizeof **out);
-    int n = llama_tokenize(vocab, text, (int)size, *out, (int)size + 16, special, special);
+    int size, n = 0;
+    char *text = read_input(&size), *at = text, *end;
+    *out = checked(malloc(((size_t)size / 2 + 1) * sizeof **out));
+    for (;; at = end) {
+        at += strspn(at, ", \n");
+        long id = strtol(at, &end, 10);
+        if (end == at)
+            break;
+        if (id < 0 || id >= llama_vocab_n_tokens(vocab))
+            fail("id outside of the vocabulary", at);
+        (*out)[n++] = (llama_token)id;
+    }
+    if (*at || n == 0)
+        fail("expected ids, separated by commas; found", at);
     free(text);
     return n;
 }
 
-static int best(const float *logits, int n, float *margin)
+// The perplexity tool adds BOS but reads special tokens written in the text as text; special asks for both or neither.
+static int tokenize_input(bool add_special, bool parse_special, llama_token **out)
 {
-    int top = 0;
-    for (int i = 1; i < n; i++)
-        if (logits[i] > logits[top])
-            top = i;
-    float second = -INFINITY;
-    for (int i = 0; i < n; i++)
-        if (i != top && logits[i] > second)
-            second = logits[i];
-    *margin = logits[top] - second;
-    return top;
+    int size;
+    char *text = read_input(&size);
+    *out = checked(malloc(((size_t)size + 16) * sizeof **out));
+    int n = llama_tokenize(vocab, text, size, *out, size + 16, add_special, parse_special);
+    if (n < 0)
+        fail("cannot tokenize", NULL);
+    free(text);
+    return n;
 }
 
-static void run_logits(char **a)
+static void print_ids(const llama_token *ids, int n)
 {
-    llama_token *ids;
-    int n = parse(a[1], &ids), size = llama_vocab_n_tokens(vocab);
-    open_context(n + 8, 1, a[3] && strcmp(a[3], "f32") == 0 ? GGML_TYPE_F32 : GGML_TYPE_F16, n);
-    decode(ids, n, 0, 0, 2);
-    FILE *f = fopen(a[2], "wb");
+    printf("[");
     for (int i = 0; i < n; i++)
-        fwrite(llama_get_logits_ith(context, i), 4, (size_t)size, f);
-    fclose(f);
-    printf("{\"tokens\": %d, \"vocab\": %d}\n", n, size);
+        printf("%s%d", i ? ", " : "", ids[i]);
+    printf("]");
 }
 
-static void run_greedy(char **a)
+static void run_info(void)
 {
-    llama_token *ids;
-    int count = atoi(a[1]), n = parse(a[2], &ids), size = llama_vocab_n_tokens(vocab);
-    open_context(n + count + 8, 1, GGML_TYPE_F16, 1);
-    decode(ids, n, 0, 0, 1);
-    printf("{\"ids\": [");
-    float margins[4096];
-    int made = 0;
-    for (; made < count && made < 4096; made++) {
-        llama_token id = best(llama_get_logits_ith(context, -1), size, &margins[made]);
-        printf("%s%d", made ? ", " : "", id);
-        if (llama_vocab_is_eog(vocab, id)) {
-            made++;
-            break;
-        }
-        decode(&id, 1, n + made, 0, 1);
+    char line[4096], variant[128] = "none";
+    FILE *maps = fopen("/proc/self/maps", "r"); // which of the CPU libraries was loaded is told nowhere else
+    while (maps && fgets(line, sizeof line, maps)) {
+        char *name = strstr(line, "libggml-cpu-");
+        if (name)
+            snprintf(variant, sizeof variant, "%.*s", (int)strcspn(name + 12, ".\n"), name + 12);
     }
-    printf("], \"margins\": [");
+    if (maps)
+        fclose(maps);
+    printf("{\"variant\": \"%s\", \"features\": \"%s\"}\n", variant, llama_print_system_info());
+}
+
+static void run_tokenize(void)
+{
+    llama_token *ids;
+    bool special = atoi(options.special);
+    int n = tokenize_input(special, special, &ids);
+    printf("{\"ids\": ");
+    print_ids(ids, n);
+    printf("}\n");
+}
+
+static void run_detokenize(void)
+{
+    llama_token *ids;
+    int n = read_ids(&ids);
+    for (int i = 0; i < n; i++) {
+        char piece[1024];
+        int size = llama_token_to_piece(vocab, ids[i], piece, sizeof piece, 0, true);
+        if (size < 0)
+            fail("piece too long", NULL);
+        fwrite(piece, 1, (size_t)size, stdout);
+    }
+}
+
+static void run_logits(void)
+{
+    llama_token *ids;
+    int n = read_ids(&ids), chunk = atoi(options.chunk), size = llama_vocab_n_tokens(vocab);
+    if (chunk < 1 || chunk > LOGICAL_BATCH)
+        fail("chunk: expected 1 to 2048, found", options.chunk);
+    FILE *f = fopen(options.out, "wb");
+    if (!f)
+        fail("cannot write", options.out);
+    open_context(n, 1, LOGICAL_BATCH);
+    for (int at = 0; at < n; at += chunk) {
+        int count = n - at < chunk ? n - at : chunk;
+        decode_run(ids + at, count, at, 0, true);
+        for (int i = 0; i < count; i++)
+            if (fwrite(llama_get_logits_ith(context, i), sizeof(float), (size_t)size, f) != (size_t)size)
+                fail("cannot write", options.out);
+    }
+    if (fclose(f) != 0)
+        fail("cannot write", options.out);
+    printf("{\"tokens\": %d, \"vocabulary\": %d}\n", n, size);
+}
+
+// The two highest logits' ids, and the distance between them.
+static float find_best(const float *logits, int n, llama_token best[2])
+{
+    best[0] = logits[1] > logits[0];
+    best[1] = !best[0];
+    for (int i = 2; i < n; i++) {
+        if (logits[i] > logits[best[0]]) {
+            best[1] = best[0];
+            best[0] = i;
+        } else if (logits[i] > logits[best[1]]) {
+            best[1] = i;
+        }
+    }
+    return logits[best[0]] - logits[best[1]];
+}
+
+static void run_greedy(void)
+{
+    llama_token *ids, best[2];
+    int n = read_ids(&ids), count = atoi(options.count), size = llama_vocab_n_tokens(vocab), made = 0;
+    if (count < 1)
+        fail("count: expected 1 or more, found", options.count);
+    llama_token *first = checked(malloc((size_t)count * sizeof *first)), *second = checked(malloc((size_t)count * sizeof *second));
+    float *margins = checked(malloc((size_t)count * sizeof *margins));
+    open_context(n + count, 1, LOGICAL_BATCH);
+    for (int at = 0; at < n; at += LOGICAL_BATCH)
+        decode_run(ids + at, n - at < LOGICAL_BATCH ? n - at : LOGICAL_BATCH, at, 0, false);
+    bool ended = false;
+    while (made < count && !ended) {
+        margins[made] = find_best(llama_get_logits_ith(context, -1), size, best);
+        first[made] = best[0];
+        second[made++] = best[1];
+        ended = llama_vocab_is_eog(vocab, best[0]);
+        if (made < count && !ended)
+            decode_run(best, 1, n + made - 1, 0, false);
+    }
+    printf("{\"ids\": ");
+    print_ids(first, made);
+    printf(", \"second\": ");
+    print_ids(second, made);
+    printf(", \"margins\": [");
     for (int i = 0; i < made; i++)
         printf("%s%.4f", i ? ", " : "", (double)margins[i]);
-    printf("]}\n");
+    printf("], \"ended\": %s}\n", ended ? "true" : "false");
 }
 
-static void run_perplexity(char **a)
+static double find_loss(const float *logits, int n, llama_token id) // -log of the id's probability
+{
+    double highest = -INFINITY, sum = 0;
+    for (int i = 0; i < n; i++)
+        highest = logits[i] > highest ? logits[i] : highest;
+    for (int i = 0; i < n; i++)
+        sum += exp(logits[i] - highest);
+    return highest + log(sum) - logits[id];
+}
+
+// Windows do not overlap; several are computed at once, as sequences; the second half of each is scored; BOS replaces the first
+// token of each where the vocabulary adds BOS.
+static void run_perplexity(void)
 {
     llama_token *ids;
-    int window = atoi(a[1]), windows = atoi(a[2]), n = tokenize(1, &ids), size = llama_vocab_n_tokens(vocab), scored = 0;
-    if (windows <= 0 || windows > n / window)
-        windows = n / window;
-    open_context(window, 1, GGML_TYPE_F16, window);
-    double sum = 0;
-    for (int w = 0; w < windows; w++) {
+    int n = tokenize_input(true, false, &ids), window = atoi(options.window), limit = atoi(options.windows), size = llama_vocab_n_tokens(vocab);
+    int windows = window > 1 ? n / window : 0, first = window / 2, scored = 0;
+    if (windows == 0 || window < 4)
+        fail("window: expected at least 4 tokens, and no more than the text has; found", options.window);
+    if (limit > 0 && limit < windows)
+        windows = limit;
+    int together = window < LOGICAL_BATCH ? LOGICAL_BATCH / window : 1;
+    open_context(window, together, together * window);
+    struct llama_batch b = llama_batch_init(together * window, 0, 1);
+    double sum = 0, squares = 0;
+    for (int at = 0; at < windows; at += together) {
+        int count = windows - at < together ? windows - at : together;
         llama_memory_clear(llama_get_memory(context), true);
-        llama_token *part = ids + w * window;
-        if (llama_vocab_get_add_bos(vocab))
-            part[0] = llama_vocab_bos(vocab);
-        decode(part, window, 0, 0, 2);
-        for (int i = window / 2; i < window - 1; i++, scored++) {
-            const float *l = llama_get_logits_ith(context, i);
-            double highest = -INFINITY, total = 0;
-            for (int j = 0; j < size; j++)
-                highest = l[j] > highest ? l[j] : highest;
-            for (int j = 0; j < size; j++)
-                total += exp(l[j] - highest);
-            sum -= l[part[i + 1]] - highest - log(total);
+        b.n_tokens = 0;
+        for (int i = 0; i < count * window; i++) {
+            bool starts = i % window == 0 && llama_vocab_get_add_bos(vocab);
+            add_row(&b, starts ? llama_vocab_bos(vocab) : ids[at * window + i], i % window, i / window, i % window >= first);
+        }
+        decode_batch(b);
+        for (int i = 0; i < count * window; i++) {
+            if (i % window < first || i % window == window - 1)
+                continue;
+            double loss = find_loss(llama_get_logits_ith(context, i), size, ids[at * window + i + 1]);
+            sum += loss;
+            squares += loss * loss;
+            scored++;
         }
     }
-    printf("{\"perplexity\": %.6f, \"scored\": %d, \"windows\": %d, \"ctx\": %d}\n", exp(sum / scored), scored, windows, window);
+    double mean = sum / scored, error = sqrt(fmax(0, squares / scored - mean * mean) / (scored - 1));
+    printf("{\"perplexity\": %.6f, \"standard_error\": %.6f, \"tokens\": %d, \"scored\": %d, \"windows\": %d, \"ctx\": %d}\n", exp(mean),
+           exp(mean) * error, n, scored, windows, window);
 }
 
-static double bench_once(int prompt, int count, int sequences, int depth)
+static llama_token random_id(void)
 {
-    int size = llama_vocab_n_tokens(vocab);
-    llama_token *ids = malloc((size_t)(depth + count + 1) * sizeof *ids);
-    llama_memory_clear(llama_get_memory(context), true);
-    for (int i = 0; i < depth + count; i++)
-        ids[i] = rand() % size;
-    for (int s = 0; s < sequences && depth > 0; s++)
-        for (int i = 0; i < depth; i += 512)
-            decode(ids + i, depth - i < 512 ? depth - i : 512, i, s, 0);
-    llama_synchronize(context);
-    double start = now();
-    if (prompt) {
-        for (int i = 0; i < count; i += 512)
-            decode(ids + i, count - i < 512 ? count - i : 512, depth + i, 0, 1);
-    } else {
-        struct llama_batch b = llama_batch_init(sequences, 0, 1);
-        for (int i = 0; i < count; i++) {
-            b.n_tokens = sequences;
-            for (int s = 0; s < sequences; s++) {
-                b.token[s] = rand() % size;
-                b.pos[s] = depth + i;
-                b.n_seq_id[s] = 1;
-                b.seq_id[s][0] = s;
-                b.logits[s] = 1;
-            }
-            if (llama_decode(context, b) != 0)
-                fail("decode failed");
-            llama_synchronize(context);
-        }
-        llama_batch_free(b);
-    }
-    llama_synchronize(context);
+    return rand() % llama_vocab_n_tokens(vocab);
+}
+
+static void read_prompt(int count, int position, int sequence)
+{
+    llama_token *ids = checked(malloc((size_t)(count ? count : 1) * sizeof *ids));
+    for (int i = 0; i < count; i++)
+        ids[i] = position + i == 0 && llama_vocab_get_add_bos(vocab) ? llama_vocab_bos(vocab) : random_id();
+    for (int at = 0; at < count; at += LOGICAL_BATCH)
+        decode_run(ids + at, count - at < LOGICAL_BATCH ? count - at : LOGICAL_BATCH, position + at, sequence, false);
     free(ids);
-    return now() - start;
 }
 
-static void run_bench(int argc, char **a)
+static void generate(int count, int position, int sequences)
 {
-    int prompt = strcmp(a[1], "pp") == 0, count = atoi(a[2]), runs = atoi(a[3]), sequences = argc > 4 ? atoi(a[4]) : 1, depth = argc > 5 ? atoi(a[5]) : 0;
-    open_context(depth + count + 64, sequences, GGML_TYPE_F16, sequences);
-    bench_once(prompt, prompt ? count : 4, sequences, 0);
-    printf("{\"test\": \"%s%d\", \"runs\": [", a[1], count);
-    for (int i = 0; i < runs; i++)
-        printf("%s%.3f", i ? ", " : "", count * (prompt ? 1 : sequences) / bench_once(prompt, count, sequences, depth));
-    printf("]}\n");
+    struct llama_batch b = llama_batch_init(sequences, 0, 1);
+    for (int i = 0; i < count; i++) {
+        b.n_tokens = 0;
+        for (int s = 0; s < sequences; s++)
+            add_row(&b, position + i == 0 && llama_vocab_get_add_bos(vocab) ? llama_vocab_bos(vocab) : random_id(), position + i, s, true);
+        decode_batch(b);
+        llama_synchronize(context); // the caller of a generation waits for each token
+    }
+    llama_batch_free(b);
+}
+
+// One test: a warm-up, then the runs, each on an empty cache filled to the depth outside of the time.
+static void bench_test(bool is_prompt, int count, int sequences, int depth, int runs, bool first)
+{
+    char type[256];
+    llama_model_desc(model, type, sizeof type);
+    open_context(depth + count, sequences, LOGICAL_BATCH);
+    printf("%s{\"type\": \"%s\", \"test\": \"%s%d\", \"batch\": %d, \"depth\": %d, \"runs\": [", first ? "" : ", ", type, is_prompt ? "pp" : "tg", count, sequences, depth);
+    for (int run = -1; run < runs; run++) {
+        llama_memory_clear(llama_get_memory(context), false);
+        for (int s = 0; s < sequences && run >= 0; s++)
+            read_prompt(depth, 0, s);
+        llama_synchronize(context);
+        int position = run >= 0 ? depth : 0, todo = run < 0 && !is_prompt ? 1 : count;
+        double start = now();
+        if (is_prompt)
+            read_prompt(todo, position, 0);
+        else
+            generate(todo, position, sequences);
+        llama_synchronize(context);
+        if (run >= 0)
+            printf("%s%.3f", run ? ", " : "", count * sequences / (now() - start));
+    }
+    printf("]}");
+}
+
+static void run_bench(void)
+{
+    int prompt = atoi(options.prompt), gen = atoi(options.gen), sequences = atoi(options.sequences), depth = atoi(options.depth), runs = atoi(options.runs);
+    if (prompt < 0 || gen < 0 || sequences < 1 || depth < 0 || runs < 1)
+        fail("bench: numbers must not be negative, sequences and runs at least 1", NULL);
+    printf("[");
+    if (prompt)
+        bench_test(true, prompt, 1, depth, runs, true);
+    if (gen)
+        bench_test(false, gen, sequences, depth, runs, !prompt);
+    printf("]\n");
+}
+
+static void run_load(double start, double libraries, double loaded)
+{
+    llama_token id = llama_vocab_get_add_bos(vocab) ? llama_vocab_bos(vocab) : 1, best[2];
+    open_context(512, 1, LOGICAL_BATCH);
+    double ready = now();
+    decode_run(&id, 1, 0, 0, false);
+    find_best(llama_get_logits_ith(context, -1), llama_vocab_n_tokens(vocab), best);
+    printf("{\"seconds_to_first_token\": %.4f, \"libraries\": %.4f, \"model\": %.4f, \"context\": %.4f, \"step\": %.4f, \"id\": %d}\n", now() - start,
+           libraries - start, loaded - libraries, ready - loaded, now() - ready, best[0]);
 }
 
 int main(int argc, char **argv)
 {
     double start = now();
     if (argc < 3)
-        fail("usage: see the head of llamacpp.c");
-    llama_log_set(quiet, NULL);
-    ggml_backend_load_all_from_path(getenv("LLAMA_CPP_LIBS"));
+        fail("expected COMMAND MODEL [name=value ...]; see the head of llamacpp.c", NULL);
+    const char *command = argv[1];
+    parse_options(argc - 3, argv + 3);
+    check_layout();
+    llama_log_set(log_errors, NULL);
+    ggml_backend_load_all_from_path(LIBRARIES); // picks the best CPU library for this processor
     llama_backend_init();
-    load(argv[2]);
-    const char *what = argv[1];
-    if (strcmp(what, "logits") == 0)
-        run_logits(argv + 2);
-    else if (strcmp(what, "greedy") == 0)
-        run_greedy(argv + 2);
-    else if (strcmp(what, "perplexity") == 0)
-        run_perplexity(argv + 2);
-    else if (strcmp(what, "bench") == 0)
-        run_bench(argc - 2, argv + 2);
-    else if (strcmp(what, "tokenize") == 0) {
-        llama_token *ids;
-        int n = tokenize(atoi(argv[3]), &ids);
-        for (int i = 0; i < n; i++)
-            printf("%s%d", i ? " " : "", ids[i]);
-        printf("\n");
-    } else if (strcmp(what, "load") == 0) {
-        llama_token first = 1;
-        open_context(512, 1, GGML_TYPE_F16, 1);
-        decode(&first, 1, 0, 0, 1);
-        float margin;
-        best(llama_get_logits_ith(context, -1), llama_vocab_n_tokens(vocab), &margin);
-        printf("{\"seconds_to_first_token\": %.4f}\n", now() - start);
-    } else
-        fail("unknown command");
+    double libraries = now();
+    if (strcmp(command, "info") == 0) {
+        run_info();
+        return 0;
+    }
+    bool vocab_only = strcmp(command, "tokenize") == 0 || strcmp(command, "detokenize") == 0;
+    load_model(argv[2], vocab_only);
+    double loaded = now();
+    if (strcmp(command, "tokenize") == 0)
+        run_tokenize();
+    else if (strcmp(command, "detokenize") == 0)
+        run_detokenize();
+    else if (strcmp(command, "logits") == 0)
+        run_logits();
+    else if (strcmp(command, "greedy") == 0)
+        run_greedy();
+    else if (strcmp(command, "perplexity") == 0)
+        run_perplexity();
+    else if (strcmp(command, "bench") == 0)
+        run_bench();
+    else if (strcmp(command, "load") == 0)
+        run_load(start, libraries, loaded);
+    else
+        fail("unknown command", command);
     return 0;
 }

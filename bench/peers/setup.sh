@@ -1,17 +1,53 @@
 #!/usr/bin/env bash
-# setup.sh DIR - installs the peer: llama.cpp's prebuilt libraries (npm) and the headers that fit them (the source package of
-# llama-cpp-python), and compiles llamacpp.c against both. Needs npm, pip, gcc. Prints how to call it.
+# setup.sh DIR [ik] - installs llama.cpp, the peer that speed and results are held against, into DIR:
+#   libraries   npm package @node-llama-cpp/linux-x64: current llama.cpp, prebuilt, one CPU library for each of 14 instruction sets
+#   headers     the source package of llama-cpp-python of the same llama.cpp version
+#   driver      llamacpp.c, compiled against both; it checks that they fit each other
+# With "ik" it also builds ik-llama-cpp-python from source, one compiler at a time and at the lowest priority: an hour and more.
+# Needs npm, python3 with pip, gcc. Uses the package indexes that npm and pip are set up with.
 set -euo pipefail
+
+npm_version=3.22.1
+headers_version=0.3.36
+ik_version=0.1.5
+
+[ $# -ge 1 ] || { echo "usage: setup.sh DIR [ik]" >&2; exit 2; }
 here=$(cd "$(dirname "$0")" && pwd)
-mkdir -p "$1" && cd "$1"
-[ -d node_modules/@node-llama-cpp/linux-x64 ] || npm install --no-save --ignore-scripts @node-llama-cpp/linux-x64@3.22.1 >/dev/null
-libs=$(cd "$(ls -d node_modules/@node-llama-cpp/linux-x64/bins/*/ | head -1)" && pwd)
-if [ ! -f include/llama.h ]; then
-    python3 -m pip download --quiet --no-deps --no-binary llama-cpp-python -d sdist llama-cpp-python==0.3.36
-    mkdir -p include
-    tar xzf sdist/llama_cpp_python-0.3.36.tar.gz
-    cp llama_cpp_python-0.3.36/vendor/llama.cpp/include/llama.h llama_cpp_python-0.3.36/vendor/llama.cpp/ggml/include/*.h include/
-fi
-gcc -O2 -Iinclude "$here/llamacpp.c" -o llamacpp "$libs/libllama.v0.5.0.so" "$libs/libggml.v0.5.0.so" "$libs/libggml-base.so" \
-    -Wl,-rpath,"$libs" -Wl,--allow-shlib-undefined -lm
-echo "LLAMA_CPP_LIBS=$libs $PWD/llamacpp"
+mkdir -p "$1"
+dir=$(cd "$1" && pwd)
+
+install_libraries() {
+    libraries=$dir/node_modules/@node-llama-cpp/linux-x64/bins/linux-x64
+    if ! grep -qs "\"version\": \"$npm_version\"" "$dir/node_modules/@node-llama-cpp/linux-x64/package.json"; then
+        npm install --prefix "$dir" --no-save --ignore-scripts --no-audit --no-fund "@node-llama-cpp/linux-x64@$npm_version"
+    fi
+}
+
+install_headers() {
+    [ "$(cat "$dir/include/.version" 2>/dev/null)" = "$headers_version" ] && return
+    python3 -m pip download --quiet --no-deps --no-binary llama-cpp-python --dest "$dir/sdist" "llama-cpp-python==$headers_version"
+    rm -rf "$dir/include" && mkdir -p "$dir/include"
+    tar xzf "$dir/sdist/llama_cpp_python-$headers_version.tar.gz" -C "$dir/include" --strip-components=5 --wildcards \
+        '*/vendor/llama.cpp/ggml/include/*.h'
+    tar xzf "$dir/sdist/llama_cpp_python-$headers_version.tar.gz" -C "$dir/include" --strip-components=4 --wildcards \
+        '*/vendor/llama.cpp/include/llama.h'
+    echo "$headers_version" >"$dir/include/.version"
+}
+
+build_driver() {
+    local named=("$libraries"/libllama.*so "$libraries"/libggml.*so) # their names carry llama.cpp's version
+    gcc -O2 -Wall -Wextra -I"$dir/include" -DLIBRARIES="\"$libraries\"" "$here/llamacpp.c" -o "$dir/driver" \
+        "${named[@]}" "$libraries/libggml-base.so" -Wl,-rpath,"$libraries" -Wl,--allow-shlib-undefined -lm
+}
+
+build_ik() {
+    python3 -m venv "$dir/ik"
+    CMAKE_BUILD_PARALLEL_LEVEL=1 nice -n 19 "$dir/ik/bin/python" -m pip install --no-binary ik-llama-cpp-python "ik-llama-cpp-python==$ik_version"
+}
+
+install_libraries
+install_headers
+build_driver
+"$dir/driver" info -
+[ "${2:-}" != ik ] || build_ik
+echo "ready: python3 $here/llamacpp.py --peers $dir --help"
