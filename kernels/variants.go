@@ -1,0 +1,124 @@
+package kernels
+
+/*
+#include <stdlib.h>
+#include "cpu_device.h"
+
+// Runs one product as the backend would, on weights that lie in GGUF's layout; packed: interleaved first where the variant can.
+static int test_product(const char *variant, uint32_t dtype, int packed, const void *raw, int64_t rows, int64_t cols, const float *x, int32_t columns, float *y)
+{
+    const struct cpu_variant *v = infer_cpu_variant(variant);
+    const struct infer_type_traits *traits = infer_type_traits(dtype);
+    if (!v || !traits)
+        return INFER_ERR_UNSUPPORTED;
+    struct weight w = {.dtype = (enum infer_dtype)dtype, .form = infer_form_of((enum infer_dtype)dtype), .cols = cols, .rows = rows, .mats = 1, .raw = raw};
+    w.stride = cols / traits->block * traits->block_bytes;
+    w.panels = (rows + PANEL_ROWS - 1) / PANEL_ROWS;
+    w.panel_bytes = packed ? v->panel_bytes(w.dtype, cols) : 0;
+    int64_t form_bytes = (act_bytes(w.form, cols) + 63) / 64 * 64, y_stride = w.panels * PANEL_ROWS;
+    uint8_t *forms = aligned_alloc(64, (size_t)(form_bytes * columns + 64) / 64 * 64), *scratch = aligned_alloc(64, (size_t)(v->product_scratch(cols) + 127) / 64 * 64);
+    float *out = malloc((size_t)(y_stride * columns) * 4);
+    w.packed = w.panel_bytes > 0 ? aligned_alloc(64, (size_t)(w.panel_bytes * w.panels + 63) / 64 * 64) : NULL;
+    int status = forms && scratch && out ? INFER_OK : INFER_ERR_MEMORY;
+    if (status == INFER_OK) {
+        for (int64_t p = 0; w.packed && p < w.panels; p++)
+            v->pack(w.dtype, w.raw + p * PANEL_ROWS * w.stride, w.stride, rows - p * PANEL_ROWS < PANEL_ROWS ? (int)(rows - p * PANEL_ROWS) : PANEL_ROWS, cols, w.packed + p * w.panel_bytes);
+        for (int32_t c = 0; c < columns; c++)
+            if (w.form == FORM_32)
+                v->quantize32(x + c * cols, cols, (struct act32 *)(forms + c * form_bytes));
+            else if (w.form == FORM_256)
+                v->quantize256(x + c * cols, cols, (struct act256 *)(forms + c * form_bytes));
+            else
+                memcpy(forms + c * form_bytes, x + c * cols, (size_t)cols * 4);
+        struct columns in = {forms, form_bytes, NULL, columns};
+        for (int64_t p = 0; p < w.panels; p += PRODUCT_PANELS) {
+            int64_t count = w.panels - p < PRODUCT_PANELS ? w.panels - p : PRODUCT_PANELS;
+            v->product(&w, 0, p, count, &in, out + p * PANEL_ROWS, y_stride, scratch);
+        }
+        for (int32_t c = 0; c < columns; c++)
+            memcpy(y + c * rows, out + c * y_stride, (size_t)rows * 4);
+    }
+    free(forms);
+    free(scratch);
+    free(out);
+    free(w.packed);
+    return status;
+}
+
+// Quantizes n activations in a form and copies the bytes out, padding included as zeros.
+static int64_t test_quantize(const char *variant, int form, const float *x, int64_t n, uint8_t *out)
+{
+    const struct cpu_variant *v = infer_cpu_variant(variant);
+    int64_t bytes = act_bytes((enum act_form)form, n);
+    memset(out, 0, (size_t)bytes);
+    if (form == FORM_32)
+        v->quantize32(x, n, (struct act32 *)out);
+    else
+        v->quantize256(x, n, (struct act256 *)out);
+    return bytes;
+}
+
+static void test_act(const char *variant, int32_t act, float p1, float p2, float *x, int64_t n) { infer_cpu_variant(variant)->act(act, p1, p2, x, n); }
+static void test_softmax(const char *variant, float *x, int64_t n) { infer_cpu_variant(variant)->softmax(x, n); }
+static void test_angles(const char *variant, const float *f, int64_t n, int32_t position, float *out) { infer_cpu_variant(variant)->angles(f, n, position, 1, out); }
+*/
+import "C"
+
+import (
+	"fmt"
+	"unsafe"
+)
+
+// Products of a variant's parts, for tests that hold variants against each other: _test.go files cannot use cgo.
+
+// product multiplies rows x cols weights, as they lie in a GGUF file, by columns of activations. Result: [columns][rows].
+func product(variant string, t DType, packed bool, raw []byte, rows, cols int64, x []float32, columns int) ([]float32, error) {
+	name := C.CString(variant)
+	defer C.free(unsafe.Pointer(name))
+	y := make([]float32, rows*int64(columns))
+	p := C.int(0)
+	if packed {
+		p = 1
+	}
+	status := C.test_product(name, C.uint32_t(t), p, unsafe.Pointer(&raw[0]), C.int64_t(rows), C.int64_t(cols), (*C.float)(&x[0]), C.int32_t(columns), (*C.float)(&y[0]))
+	if status != C.INFER_OK {
+		return nil, fmt.Errorf("product: %w", statusErrors[status])
+	}
+	return y, nil
+}
+
+// quantizeActivations returns the bytes of activations quantized for a family.
+func quantizeActivations(variant string, f Family, x []float32) []byte {
+	name := C.CString(variant)
+	defer C.free(unsafe.Pointer(name))
+	form := C.int(C.FORM_32)
+	if f == Family256 {
+		form = C.FORM_256
+	}
+	out := make([]byte, 4*len(x))
+	n := C.test_quantize(name, form, (*C.float)(&x[0]), C.int64_t(len(x)), (*C.uint8_t)(&out[0]))
+	return out[:n]
+}
+
+// activate applies an activation function in place.
+func activate(variant string, act Act, p1, p2 float32, x []float32) {
+	name := C.CString(variant)
+	defer C.free(unsafe.Pointer(name))
+	C.test_act(name, C.int32_t(act), C.float(p1), C.float(p2), (*C.float)(&x[0]), C.int64_t(len(x)))
+}
+
+// softmax normalises in place.
+func softmax(variant string, x []float32) {
+	name := C.CString(variant)
+	defer C.free(unsafe.Pointer(name))
+	C.test_softmax(name, (*C.float)(&x[0]), C.int64_t(len(x)))
+}
+
+// rotations returns cosine and sine pairs of position * frequency.
+func rotations(variant string, freqs []float32, position int32) []float32 {
+	name := C.CString(variant)
+	defer C.free(unsafe.Pointer(name))
+	out := make([]float32, 2*len(freqs))
+	C.test_angles(name, (*C.float)(&freqs[0]), C.int64_t(len(freqs)), C.int32_t(position), (*C.float)(&out[0]))
+	return out
+}

@@ -1,0 +1,263 @@
+package kernels
+
+import (
+	"fmt"
+	"math"
+	"math/rand/v2"
+	"os"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+)
+
+// faster returns the variants to hold against the reference. A machine that should have one and has not fails:
+// INFER_EXPECT_VARIANTS lists them, separated by commas.
+func faster(t *testing.T) []string {
+	have := Variants()
+	for _, want := range strings.Split(os.Getenv("INFER_EXPECT_VARIANTS"), ",") {
+		if want != "" {
+			require.Contains(t, have, want, "INFER_EXPECT_VARIANTS")
+		}
+	}
+	return have[:len(have)-1]
+}
+
+// randomWeights makes rows of a type: random bytes with sane scales for quantized types (by dequantizing nothing: scales
+// are f16 fields of the block, forced into a small range), normal values for float types.
+func randomWeights(r *rand.Rand, t DType, rows, cols int64) []byte {
+	size, _ := t.RowBytes(cols)
+	raw := make([]byte, size*rows)
+	for i := range raw {
+		raw[i] = byte(r.Uint32())
+	}
+	block := t.BlockBytes()
+	for at := int64(0); at < int64(len(raw)); at += block {
+		sane(raw[at:at+block], t, r)
+	}
+	return raw
+}
+
+// sane writes moderate f16 scales where a type's block has them, so that sums are finite.
+func sane(block []byte, t DType, r *rand.Rand) {
+	scale := func(at int) {
+		h := F32ToF16(float32(0.001 + 0.02*r.Float64()))
+		block[at], block[at+1] = byte(h), byte(h>>8)
+	}
+	switch t.String() {
+	case "F32":
+		v := math.Float32bits(float32(r.NormFloat64()))
+		block[0], block[1], block[2], block[3] = byte(v), byte(v>>8), byte(v>>16), byte(v>>24)
+	case "F16":
+		v := F32ToF16(float32(r.NormFloat64()))
+		block[0], block[1] = byte(v), byte(v>>8)
+	case "BF16":
+		v := F32ToBF16(float32(r.NormFloat64()))
+		block[0], block[1] = byte(v), byte(v>>8)
+	case "Q4_1", "Q5_1", "Q4_K", "Q5_K":
+		scale(0)
+		scale(2)
+	case "Q2_K":
+		scale(80)
+		scale(82)
+	case "Q3_K":
+		scale(108)
+	case "Q6_K":
+		scale(208)
+	case "TQ1_0", "TQ2_0":
+		scale(len(block) - 2)
+	case "IQ1_M": // its scale is spread over the upper nibbles of the scales
+		for i := len(block) - 8; i < len(block); i += 2 {
+			block[i+1] &= 0x0f
+		}
+		block[len(block)-1] |= 0x20
+	case "MXFP4":
+		block[0] = 120
+	case "NVFP4":
+		for i := range 4 {
+			block[i] &= 0x3f
+		}
+	default:
+		scale(0)
+	}
+}
+
+// TestProductBits holds every variant's products against the reference, bit for bit: all data types, odd shapes, packed or not.
+func TestProductBits(t *testing.T) {
+	for _, dtype := range DTypes() {
+		if dtype.Family() == FamilyNone {
+			continue
+		}
+		widths := []int64{1, 7, 15, 16, 17, 100, 256}
+		switch dtype.Family() {
+		case Family32:
+			widths = []int64{128, 384, 1152}
+			if dtype.Block() <= 32 {
+				widths = []int64{32, 96, 160, 1152}
+			}
+		case Family256:
+			widths = []int64{256, 512, 2304}
+		}
+		t.Run(dtype.String(), func(t *testing.T) {
+			t.Parallel()
+			r := rand.New(rand.NewPCG(uint64(dtype), 1))
+			for i, cols := range widths {
+				rows := []int64{1, 15, 16, 17, 70}[(i+int(dtype))%5]
+				raw := randomWeights(r, dtype, rows, cols)
+				for _, columns := range []int{1, 2, 3, 5, 7, 8, 9, 15, 33} {
+					x := make([]float32, int64(columns)*cols)
+					for j := range x {
+						x[j] = float32(r.NormFloat64() * math.Exp(r.NormFloat64()))
+					}
+					want, err := product("ref", dtype, false, raw, rows, cols, x, columns)
+					require.NoError(t, err)
+					for _, v := range want {
+						require.False(t, math.IsNaN(float64(v)) || math.IsInf(float64(v), 0), "the test's weights must be finite")
+					}
+					for _, variant := range faster(t) {
+						for _, packed := range []bool{false, true} {
+							got, err := product(variant, dtype, packed, raw, rows, cols, x, columns)
+							require.NoError(t, err)
+							sameBits(t, want, got, fmt.Sprint(variant, " ", rows, "x", cols, " columns ", columns, " packed ", packed))
+						}
+					}
+				}
+			}
+		})
+	}
+}
+
+func sameBits(t *testing.T, want, got []float32, what string) {
+	t.Helper()
+	require.Len(t, got, len(want), what)
+	for i := range want {
+		if math.Float32bits(want[i]) != math.Float32bits(got[i]) {
+			require.Failf(t, "bits differ", "%s: value %d is %v, expected %v", what, i, got[i], want[i])
+		}
+	}
+}
+
+// TestProductValues holds the reference's products against dequantized weights in float64: the error is that of the activations.
+func TestProductValues(t *testing.T) {
+	for _, dtype := range DTypes() {
+		if dtype.Family() == FamilyNone {
+			continue
+		}
+		r := rand.New(rand.NewPCG(uint64(dtype), 2))
+		const rows, cols = 24, 512
+		raw := randomWeights(r, dtype, rows, cols)
+		weights := make([]float32, rows*cols)
+		require.NoError(t, Dequantize(weights, dtype, raw))
+		x := make([]float32, cols)
+		for i := range x {
+			x[i] = float32(r.NormFloat64())
+		}
+		got, err := product("ref", dtype, false, raw, rows, cols, x, 1)
+		require.NoError(t, err)
+		var diff, norm float64
+		for row := range rows {
+			var exact, size float64
+			for i := range x {
+				w := float64(weights[row*cols+i])
+				exact += w * float64(x[i])
+				size += w * w
+			}
+			diff += (exact - float64(got[row])) * (exact - float64(got[row]))
+			norm += size
+		}
+		limit := 0.012 // of 8-bit activations: half a step of about 1/50 of their deviation
+		if dtype.Family() == FamilyFloat {
+			limit = 1e-6
+		}
+		assert.Less(t, math.Sqrt(diff/norm), limit, dtype.String())
+	}
+}
+
+func TestQuantizedActivations(t *testing.T) {
+	r := rand.New(rand.NewPCG(3, 3))
+	cases := map[string]func(i int) float32{
+		"zeros":     func(int) float32 { return 0 },
+		"one spike": func(i int) float32 { return map[bool]float32{true: 1e30, false: 0}[i%256 == 77] },
+		"equal":     func(int) float32 { return -3.25 },
+		"tiny":      func(i int) float32 { return float32(i%7) * 1e-38 },
+		"normal":    func(int) float32 { return float32(r.NormFloat64()) },
+		"outliers":  func(int) float32 { return float32(r.NormFloat64() * math.Exp(3*r.NormFloat64())) },
+		"integers":  func(i int) float32 { return float32(i%255 - 127) },
+	}
+	for name, f := range cases {
+		x := make([]float32, 2048)
+		for i := range x {
+			x[i] = f(i)
+		}
+		for _, family := range []Family{Family32, Family256} {
+			want := quantizeActivations("ref", family, x)
+			for _, variant := range faster(t) {
+				assert.Equal(t, want, quantizeActivations(variant, family, x), "%s %s %v", name, variant, family)
+			}
+		}
+	}
+}
+
+// TestFunctions holds the fixed polynomials against the standard library, and the variants against the reference.
+func TestFunctions(t *testing.T) {
+	sigmoid := func(x float64) float64 { return 1 / (1 + math.Exp(-x)) }
+	exact := map[Act]func(float64) float64{
+		ActSiLU:        func(x float64) float64 { return x * sigmoid(x) },
+		ActGELU:        func(x float64) float64 { return x / 2 * (1 + math.Tanh(math.Sqrt(2/math.Pi)*(x+0.044715*x*x*x))) },
+		ActGELUErf:     func(x float64) float64 { return x / 2 * (1 + math.Erf(x/math.Sqrt2)) },
+		ActGELUQuick:   func(x float64) float64 { return x * sigmoid(1.702*x) },
+		ActReLU:        func(x float64) float64 { return max(0, x) },
+		ActReLUSquared: func(x float64) float64 { return max(0, x) * max(0, x) },
+		ActSigmoid:     sigmoid,
+		ActTanh:        math.Tanh,
+		ActSoftcap:     func(x float64) float64 { return 30 * math.Tanh(x/30) },
+	}
+	var in []float32
+	for x := float32(-60); x < 60; x += 0.037 {
+		in = append(in, x)
+	}
+	in = append(in, 0, float32(math.Copysign(0, -1)), 1e-20, -1e-20, 200, -200)
+	for act, f := range exact {
+		want := append([]float32(nil), in...)
+		activate("ref", act, 30, 0, want)
+		for i, x := range in {
+			e := f(float64(x))
+			assert.InDelta(t, e, want[i], 4e-7*math.Max(1, math.Abs(e)), "act %d of %v", act, x)
+		}
+		for _, variant := range faster(t) {
+			got := append([]float32(nil), in...)
+			activate(variant, act, 30, 0, got)
+			sameBits(t, want, got, fmt.Sprint(variant, " act ", act))
+		}
+	}
+	for _, n := range []int{1, 2, 15, 16, 17, 100} {
+		want := append([]float32(nil), in[:n]...)
+		softmax("ref", want)
+		var sum float64
+		for _, p := range want {
+			sum += float64(p)
+		}
+		assert.InDelta(t, 1, sum, 1e-6)
+		for _, variant := range faster(t) {
+			got := append([]float32(nil), in[:n]...)
+			softmax(variant, got)
+			sameBits(t, want, got, variant)
+		}
+	}
+}
+
+func TestRotations(t *testing.T) {
+	freqs := []float32{1, 0.5, 0.1, 1e-3, 1e-6, 3.14159274}
+	for _, position := range []int32{0, 1, 2, 31, 1000, 131071, 10_000_000} {
+		got := rotations("ref", freqs, position)
+		for i, f := range freqs {
+			angle := float64(position) * float64(f)
+			assert.InDelta(t, math.Cos(angle), got[2*i], 1e-6)
+			assert.InDelta(t, math.Sin(angle), got[2*i+1], 1e-6)
+		}
+		for _, variant := range faster(t) {
+			sameBits(t, got, rotations(variant, freqs, position), variant)
+		}
+	}
+}
