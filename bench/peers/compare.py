@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
-"""Holds infer's speed against llama.cpp's: same file, same threads, in turn, and who goes first changes each time.
+"""Holds infer's speed against a peer's: same file, same threads, in turn, and who goes first changes each time.
 
-Each measurement is a fresh process. A pair is one of ours and one of llama.cpp's, next to each other in time; the ratio is the
+Each measurement is a fresh process. A pair is one of ours and one of the peer's, next to each other in time; the ratio is the
 median over the pairs, more than 1 where infer is faster. "others" is the share of the cores' time that went to other
 processes meanwhile: results with more than a few per cent there say little. --patience lets that many seconds be spent on
 measuring disturbed pairs again; what was thrown away is counted in the JSON.
@@ -67,6 +67,8 @@ def time_command(command, given=b""):
 class Infer:
     """Our binary."""
 
+    name = "infer"
+
     def __init__(self, binary, threads):
         self.binary, self.threads = pathlib.Path(binary), threads
 
@@ -92,19 +94,20 @@ class Infer:
 
 
 class Peer:
-    """llama.cpp, in the same form."""
+    """llama.cpp or its fork, in the same form."""
 
-    def __init__(self, directory, threads):
-        self.peer = llamacpp.LlamaCpp(directory, threads)
+    def __init__(self, peer, repack):
+        self.peer, self.repack = peer, repack
+        self.name = peer.name
 
     def measure(self, model, test, runs):
         if test.is_load:
-            return 1 / time_command(self.peer.command("logits", model, out=os.devnull), b"1"), {}
-        out = self.peer.run("bench", model, prompt=test.prompt, gen=test.gen, depth=test.depth, sequences=test.sequences, runs=runs)
+            return 1 / time_command(self.peer.command("logits", model, out=os.devnull, repack=self.repack), b"1"), {}
+        out = self.peer.run("bench", model, prompt=test.prompt, gen=test.gen, depth=test.depth, sequences=test.sequences, runs=runs, repack=self.repack)
         return statistics.median(out[0]["runs"]), {}
 
     def describe(self):
-        return self.peer.describe()
+        return {**self.peer.describe(), "repack": self.repack}
 
 
 def read_busy_seconds():
@@ -138,7 +141,7 @@ class Patience:
         best, thrown = None, -1
         while True:
             start = time.monotonic()
-            pair = {name: measure_watched(engine, model, test, runs) for name, engine in order}
+            pair = {engine.name: measure_watched(engine, model, test, runs) for engine in order}
             thrown += 1
             if best is None or worst_share(pair) < worst_share(best):
                 best = pair
@@ -155,15 +158,15 @@ def worst_share(pair):
 def compare_test(infer, peer, model, test, a, patience):
     pairs, thrown = [], 0
     for i in range(a.alternations):
-        order = [("infer", infer), ("llama.cpp", peer)][:: 1 if i % 2 == 0 else -1]
+        order = [infer, peer][:: 1 if i % 2 == 0 else -1]
         pair, n = patience.measure_pair(order, model, test, a.runs)
         pairs.append(pair)
         thrown += n
     result = {"model": pathlib.Path(model).name, "test": test.name, "pairs": pairs, "thrown_away": thrown}
-    for name in ("infer", "llama.cpp"):
-        values = [p[name]["value"] for p in pairs]
-        result[name] = {"median": statistics.median(values), "min": min(values), "max": max(values)}
-    ratios = [p["infer"]["value"] / p["llama.cpp"]["value"] for p in pairs]
+    for engine in (infer, peer):
+        values = [p[engine.name]["value"] for p in pairs]
+        result[engine.name] = {"median": statistics.median(values), "min": min(values), "max": max(values)}
+    ratios = [p[infer.name]["value"] / p[peer.name]["value"] for p in pairs]
     result["ratio"] = {"median": statistics.median(ratios), "min": min(ratios), "max": max(ratios)}
     result["others"] = statistics.median(map(worst_share, pairs))
     return result
@@ -175,18 +178,18 @@ def format_speed(spread, is_load):
     return f"{spread['median']:.1f} ({spread['min']:.1f} - {spread['max']:.1f})"
 
 
-def format_row(r):
+def format_row(r, peer):
     is_load = r["test"] == "load"
     ratio = r["ratio"]
     share = r["pairs"][0]["infer"].get("share_of_limit")
-    cells = [r["model"], r["test"], format_speed(r["infer"], is_load), format_speed(r["llama.cpp"], is_load),
+    cells = [r["model"], r["test"], format_speed(r["infer"], is_load), format_speed(r[peer], is_load),
              f"{ratio['median']:.2f} ({ratio['min']:.2f} - {ratio['max']:.2f})",
              f"{100 * statistics.median(p['infer']['share_of_limit'] for p in r['pairs']):.0f} %" if share is not None else "-",
              f"{100 * r['others']:.0f} %{' noisy' if r['others'] > NOISY else ''}"]
     return "| " + " | ".join(cells) + " |"
 
 
-HEAD = "| model | test | infer, tokens/s | llama.cpp, tokens/s | ratio | infer, of limit | others |\n|---|---|---|---|---|---|---|"
+HEAD = "| model | test | infer, tokens/s | {peer}, tokens/s | ratio | infer, of limit | others |\n|---|---|---|---|---|---|---|"
 
 
 def describe_machine():
@@ -203,6 +206,7 @@ def parse_arguments():
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--alternations", type=int, default=5)
     parser.add_argument("--runs", type=int, default=2, help="timed runs of each measurement, whose median counts (default 2)")
+    parser.add_argument("--repack", choices=["auto", "on", "off"], default="auto", help="whether the peer lays out weights anew while loading")
     parser.add_argument("--patience", type=float, default=0, metavar="SECONDS", help="time for measuring disturbed pairs again (default 0)")
     parser.add_argument("--json", help="file to write everything to; - for standard output instead of the table")
     a = parser.parse_args()
@@ -212,18 +216,18 @@ def parse_arguments():
 
 
 def compare(a):
-    infer, peer = Infer(a.infer, a.threads), Peer(a.peers, a.threads)
-    report = {"date": datetime.date.today().isoformat(), "machine": describe_machine(), "infer": infer.describe(), "llama.cpp": peer.describe(),
+    infer, peer = Infer(a.infer, a.threads), Peer(a.peer(a.peers, a.threads), {"auto": -1, "on": 1, "off": 0}[a.repack])
+    report = {"date": datetime.date.today().isoformat(), "machine": describe_machine(), "infer": infer.describe(), peer.name: peer.describe(),
               "threads": a.threads, "alternations": a.alternations, "runs": a.runs, "command": sys.argv, "results": []}
     table, patience = a.json != "-", Patience(a.patience)
     if table:
-        print(f"infer {report['infer']['commit'][:12]}, llama.cpp {report['llama.cpp']['version']} ({report['llama.cpp']['variant']}), "
-              f"{report['machine']['processor']}, {a.threads} threads, {report['date']}\n\n{HEAD}", flush=True)
+        print(f"infer {report['infer']['commit'][:12]}, {peer.name} {report[peer.name]['version']} ({report[peer.name]['variant']}), "
+              f"{report['machine']['processor']}, {a.threads} threads, {report['date']}\n\n{HEAD.format(peer=peer.name)}", flush=True)
     for model in a.models:
         for test in a.tests:
             report["results"].append(compare_test(infer, peer, model, test, a, patience))
             if table:
-                print(format_row(report["results"][-1]), flush=True)
+                print(format_row(report["results"][-1], peer.name), flush=True)
     if a.json == "-":
         print(json.dumps(report))
     elif a.json:
