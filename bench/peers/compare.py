@@ -12,6 +12,7 @@ eight sequences at once (tg64@4096x8). load is a whole process that opens the fi
 
 import argparse
 import datetime
+import hashlib
 import json
 import os
 import pathlib
@@ -85,12 +86,14 @@ class Infer:
         return out[0]["tokens_per_second"]["median"], told
 
     def describe(self):
-        """The commit that Go stamped into the binary."""
-        try:
-            stamp = dict(re.findall(r"(vcs\.\w+)=(\S+)", run_command(["go", "version", "-m", self.binary]).decode()))
-        except (OSError, CompareError):
-            stamp = {}
-        return {"commit": stamp.get("vcs.revision", "unknown"), "modified": stamp.get("vcs.modified") == "true"}
+        """The binary's sum, and the commit that Go stamped into it; where it did not, this checkout's."""
+        said = {"sha256": hashlib.sha256(self.binary.read_bytes()).hexdigest()}
+        stamp = dict(re.findall(r"(vcs\.\w+)=(\S+)", run_command(["go", "version", "-m", self.binary]).decode()))
+        if "vcs.revision" in stamp:
+            return {**said, "commit": stamp["vcs.revision"], "modified": stamp["vcs.modified"] == "true"}
+        here = pathlib.Path(__file__).parent
+        checkout = run_command(["git", "-C", here, "describe", "--always", "--abbrev=40", "--dirty"]).decode().strip()
+        return {**said, "commit": checkout.removesuffix("-dirty"), "modified": checkout.endswith("-dirty"), "commit_of": "checkout"}
 
 
 class Peer:
