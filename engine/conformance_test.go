@@ -8,6 +8,7 @@ import (
 	"math"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -124,6 +125,9 @@ var conformanceGaps = map[string]float64{"gpt-oss-mxfp4": 1.3}
 // quantized ones; the default cache no worse than llama.cpp's default configuration; and the same bits for any chunk.
 func TestConformance(t *testing.T) {
 	for _, c := range conformanceCases(t) {
+		if testing.Short() && !strings.HasPrefix(c.name, "quant-") {
+			continue // -short covers the data types; a full run covers all
+		}
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
 			model := filepath.Join(c.dir, "model.gguf")

@@ -12,7 +12,11 @@
 #include "cpu_rows.h"
 
 #define INLINE static inline __attribute__((always_inline))
+#ifdef __SANITIZE_ADDRESS__
+#define UNROLL // checked code is large enough without
+#else
 #define UNROLL _Pragma("GCC unroll 16")
+#endif
 
 INLINE __m512i broadcast4(const void *p)
 {
