@@ -203,6 +203,7 @@ def describe_machine():
 def parse_arguments():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     llamacpp.add_peers(parser)
+    llamacpp.add_fork(parser)
     parser.add_argument("--infer", default="bin/infer", help="our binary (default: bin/infer)")
     parser.add_argument("--models", nargs="+", required=True, help="GGUF files")
     parser.add_argument("--tests", nargs="+", type=Test, default=[Test("pp512"), Test("tg128")], help="default: pp512 tg128")

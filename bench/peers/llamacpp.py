@@ -97,12 +97,16 @@ def parse_ids(text):
 def add_peers(parser):
     parser.add_argument("--peers", default=os.environ.get("INFER_PEERS"), required="INFER_PEERS" not in os.environ,
                         help="directory given to setup.sh (default: $INFER_PEERS)")
+
+
+def add_fork(parser):
     parser.add_argument("--ik", dest="peer", action="store_const", const=IkLlamaCpp, default=LlamaCpp, help="ik_llama.cpp instead of llama.cpp")
 
 
 def parse_arguments():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     add_peers(parser)
+    add_fork(parser)
     tasks = parser.add_subparsers(dest="task", required=True)
 
     def task(name, help):
