@@ -12,7 +12,7 @@
 //   bench       prompt=N gen=N sequences=N depth=N runs=N
 //   load                                       time from the start of the process to the first token
 //
-// Common: threads=N, flash=-1|0|1 (-1: the library decides), repack=0|1, cache=f16|f32.
+// Common: threads=N, flash=-1|0|1, repack=-1|0|1, cache=f16|f32 (-1: the library decides).
 
 #include <math.h>
 #include <stdbool.h>
@@ -21,15 +21,15 @@
 #include <string.h>
 #include <time.h>
 
-#include "ggml-backend.h"
-#include "ggml-cpu.h"
 #include "llama.h"
 
 enum { LOGICAL_BATCH = 2048, PHYSICAL_BATCH = 512 }; // tokens; the defaults of llama.cpp's own tools
 
+#include PEER // mainline.h or ik.h
+
 static struct {
     const char *special, *out, *cache, *chunk, *count, *window, *windows, *prompt, *gen, *sequences, *depth, *runs, *threads, *flash, *repack;
-} options = {"0", "", "f16", "2048", "64", "512", "0", "512", "128", "1", "0", "5", "2", "-1", "1"};
+} options = {"0", "", "f16", "2048", "64", "512", "0", "512", "128", "1", "0", "5", "2", "-1", "-1"};
 
 static const struct {
     const char *name, **value;
@@ -43,7 +43,6 @@ static const struct {
 static struct llama_model *model;
 static struct llama_context *context;
 static const struct llama_vocab *vocab;
-static struct ggml_threadpool *pool;
 
 static double now(void) // seconds
 {
@@ -86,48 +85,15 @@ static void parse_options(int argc, char **argv)
     }
 }
 
-// The headers come from another package than the libraries. Parameters are structs passed by value, so a field that moved would
-// be misread in silence: the defaults, which are known, show whether every field is where the headers say.
-static void check_layout(void)
-{
-    struct llama_model_params m = llama_model_default_params();
-    struct llama_context_params c = llama_context_default_params();
-    struct ggml_threadpool_params t = ggml_threadpool_params_default(3);
-    bool model_fits = m.n_gpu_layers == -1 && m.main_gpu == 0 && !m.tensor_split && !m.kv_overrides && !m.vocab_only && !m.check_tensors &&
-                      m.use_extra_bufts && !m.no_host && !m.no_alloc;
-    bool context_fits = c.n_ctx == 512 && c.n_batch == LOGICAL_BATCH && c.n_ubatch == PHYSICAL_BATCH && c.n_seq_max == 1 &&
-                        c.n_threads == c.n_threads_batch && c.n_threads > 0 && c.pooling_type == LLAMA_POOLING_TYPE_UNSPECIFIED &&
-                        c.flash_attn_type == LLAMA_FLASH_ATTN_TYPE_AUTO && c.yarn_ext_factor == -1 && c.defrag_thold == -1 && !c.cb_eval &&
-                        c.type_k == GGML_TYPE_F16 && c.type_v == GGML_TYPE_F16 && !c.abort_callback && !c.embeddings && c.offload_kqv &&
-                        c.no_perf && c.op_offload && c.swa_full && !c.kv_unified && !c.samplers && c.n_samplers == 0 && !c.ctx_other;
-    if (!model_fits || !context_fits || t.n_threads != 3 || t.poll != 50 || t.strict_cpu || t.paused)
-        fail("the headers do not fit the libraries: default parameters are not where they should be", model_fits ? context_fits ? "threads" : "context" : "model");
-}
-
 static void load_model(const char *path, bool vocab_only)
 {
     struct llama_model_params p = llama_model_default_params();
-    p.use_extra_bufts = atoi(options.repack);
+    set_model_options(&p, atoi(options.repack));
     p.vocab_only = vocab_only;
     model = llama_model_load_from_file(path, p);
     if (!model)
         fail("cannot load", path);
     vocab = llama_model_get_vocab(model);
-}
-
-// Threads are made once and kept, as llama.cpp's tools do; without a pool of ours the library starts new ones at each step.
-static void attach_pool(int threads)
-{
-    if (!pool) {
-        ggml_backend_reg_t cpu = ggml_backend_dev_backend_reg(ggml_backend_dev_by_type(GGML_BACKEND_DEVICE_TYPE_CPU));
-        struct ggml_threadpool *(*make)(struct ggml_threadpool_params *) =
-            (struct ggml_threadpool * (*)(struct ggml_threadpool_params *)) ggml_backend_reg_get_proc_address(cpu, "ggml_threadpool_new");
-        struct ggml_threadpool_params p = ggml_threadpool_params_default(threads);
-        pool = make ? make(&p) : NULL;
-        if (!pool)
-            fail("cannot start threads", options.threads);
-    }
-    llama_attach_threadpool(context, pool, NULL);
 }
 
 static void open_context(int tokens, int sequences, int batch)
@@ -138,19 +104,17 @@ static void open_context(int tokens, int sequences, int batch)
     p.n_ubatch = PHYSICAL_BATCH;
     p.n_seq_max = (uint32_t)sequences;
     p.n_threads = p.n_threads_batch = atoi(options.threads);
-    p.swa_full = false; // as the tools; true would keep keys that a window no longer sees
-    if (strcmp(options.flash, "-1") != 0)
-        p.flash_attn_type = atoi(options.flash) ? LLAMA_FLASH_ATTN_TYPE_ENABLED : LLAMA_FLASH_ATTN_TYPE_DISABLED;
-    if (strcmp(options.cache, "f32") == 0) {
+    bool exact = strcmp(options.cache, "f32") == 0;
+    if (exact)
         p.type_k = p.type_v = GGML_TYPE_F32;
-        p.flash_attn_type = LLAMA_FLASH_ATTN_TYPE_DISABLED; // fused attention rounds queries to f16
-    }
+    set_context_options(&p, exact ? 0 : atoi(options.flash)); // fused attention would round queries to f16
     if (context)
         llama_free(context);
     context = llama_init_from_model(model, p);
     if (!context)
         fail("cannot make a context", NULL);
-    attach_pool(atoi(options.threads));
+    if (!attach_threads(context, atoi(options.threads)))
+        fail("cannot start threads", options.threads);
 }
 
 static void add_row(struct llama_batch *b, llama_token id, int position, int sequence, bool wanted)
@@ -217,7 +181,7 @@ static int tokenize_input(bool add_special, bool parse_special, llama_token **ou
     int size;
     char *text = read_input(&size);
     *out = checked(malloc(((size_t)size + 16) * sizeof **out));
-    int n = llama_tokenize(vocab, text, size, *out, size + 16, add_special, parse_special);
+    int n = tokenize_text(vocab, text, size, *out, size + 16, add_special, parse_special);
     if (n < 0)
         fail("cannot tokenize", NULL);
     free(text);
@@ -234,7 +198,7 @@ static void print_ids(const llama_token *ids, int n)
 
 static void run_info(void)
 {
-    char line[4096], variant[128] = "none";
+    char line[4096], variant[128] = "native";
     FILE *maps = fopen("/proc/self/maps", "r"); // which of the CPU libraries was loaded is told nowhere else
     while (maps && fgets(line, sizeof line, maps)) {
         char *name = strstr(line, "libggml-cpu-");
@@ -262,7 +226,7 @@ static void run_detokenize(void)
     int n = read_ids(&ids);
     for (int i = 0; i < n; i++) {
         char piece[1024];
-        int size = llama_token_to_piece(vocab, ids[i], piece, sizeof piece, 0, true);
+        int size = write_piece(vocab, ids[i], piece, sizeof piece);
         if (size < 0)
             fail("piece too long", NULL);
         fwrite(piece, 1, (size_t)size, stdout);
@@ -364,7 +328,7 @@ static void run_perplexity(void)
     double sum = 0, squares = 0;
     for (int at = 0; at < windows; at += together) {
         int count = windows - at < together ? windows - at : together;
-        llama_memory_clear(llama_get_memory(context), true);
+        clear_cache(context);
         b.n_tokens = 0;
         for (int i = 0; i < count * window; i++) {
             bool starts = i % window == 0 && llama_vocab_get_add_bos(vocab);
@@ -421,7 +385,7 @@ static void bench_test(bool is_prompt, int count, int sequences, int depth, int 
     open_context(depth + count, sequences, LOGICAL_BATCH);
     printf("%s{\"type\": \"%s\", \"test\": \"%s%d\", \"batch\": %d, \"depth\": %d, \"runs\": [", first ? "" : ", ", type, is_prompt ? "pp" : "tg", count, sequences, depth);
     for (int run = -1; run < runs; run++) {
-        llama_memory_clear(llama_get_memory(context), false);
+        clear_cache(context);
         for (int s = 0; s < sequences && run >= 0; s++)
             read_prompt(depth, 0, s);
         llama_synchronize(context);
@@ -469,9 +433,11 @@ int main(int argc, char **argv)
         fail("expected COMMAND MODEL [name=value ...]; see the head of llamacpp.c", NULL);
     const char *command = argv[1];
     parse_options(argc - 3, argv + 3);
-    check_layout();
+    const char *misfit = find_misfit();
+    if (misfit)
+        fail("the headers do not fit the libraries: default values are not where they should be", misfit);
     llama_log_set(log_errors, NULL);
-    ggml_backend_load_all_from_path(LIBRARIES); // picks the best CPU library for this processor
+    load_libraries();
     llama_backend_init();
     double libraries = now();
     if (strcmp(command, "info") == 0) {

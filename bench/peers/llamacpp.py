@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Runs llama.cpp, installed by setup.sh, on one task and prints the result as JSON.
 
-The directory given to setup.sh is found by --peers or $INFER_PEERS.
+The directory given to setup.sh is found by --peers or $INFER_PEERS. --ik runs ik_llama.cpp instead, where setup.sh built it.
 """
 
 import argparse
@@ -20,16 +20,18 @@ class PeerError(Exception):
 class LlamaCpp:
     """The installed libraries, driven one process a task."""
 
+    name = "llama.cpp"
+    driver = "driver"
+
     def __init__(self, directory, threads=2):
         self.directory = pathlib.Path(directory)
         self.threads = threads
-        self.driver = self.directory / "driver"
-        if not self.driver.is_file():
-            raise PeerError(f"{self.driver} does not exist: expected the directory that setup.sh was given")
+        if not (self.directory / self.driver).is_file():
+            raise PeerError(f"{self.directory / self.driver} does not exist: expected the directory that setup.sh was given for {self.name}")
 
     def command(self, task, model, **options):
         options = {"threads": self.threads, **options}
-        return [str(self.driver), task, str(model), *(f"{k}={v}" for k, v in options.items() if v is not None)]
+        return [str(self.directory / self.driver), task, str(model), *(f"{k}={v}" for k, v in options.items() if v is not None)]
 
     def run_bytes(self, task, model, given=b"", **options):
         done = subprocess.run(self.command(task, model, **options), input=given, capture_output=True)
@@ -70,6 +72,17 @@ class LlamaCpp:
                  "runs": r["runs"]} for r in self.run("bench", model, **options)]
 
 
+class IkLlamaCpp(LlamaCpp):
+    """The fork ik_llama.cpp, in the same form. It repacks weights only where asked to (repack=1)."""
+
+    name = "ik_llama.cpp"
+    driver = "driver-ik"
+
+    def describe(self):
+        package = next(self.directory.glob("ik_llama_cpp_python-*/")).name
+        return {"version": package.rpartition("-")[2], "package": f"PyPI {package}", "variant": self.run("info", "-")["variant"]}
+
+
 def join_ids(ids):
     return ",".join(map(str, ids)).encode()
 
@@ -86,9 +99,14 @@ def add_peers(parser):
                         help="directory given to setup.sh (default: $INFER_PEERS)")
 
 
+def add_fork(parser):
+    parser.add_argument("--ik", dest="peer", action="store_const", const=IkLlamaCpp, default=LlamaCpp, help="ik_llama.cpp instead of llama.cpp")
+
+
 def parse_arguments():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     add_peers(parser)
+    add_fork(parser)
     tasks = parser.add_subparsers(dest="task", required=True)
 
     def task(name, help):
@@ -100,7 +118,7 @@ def parse_arguments():
     def numeric(t):
         t.add_argument("--cache-type", choices=["f16", "f32"], default="f16")
         t.add_argument("-fa", dest="flash", choices=["auto", "on", "off"], default="auto", help="fused attention")
-        t.add_argument("--no-repack", action="store_true")
+        t.add_argument("--repack", choices=["auto", "on", "off"], default="auto", help="weights laid out anew while loading")
 
     tasks.add_parser("info", help="version and instruction set")
     t = task("logits", "float32 logits of every token, [tokens][vocabulary]")
@@ -137,7 +155,8 @@ def run_task(peer, a):
         return peer.describe()
     if a.task == "tokenize":
         return {"ids": peer.tokenize(a.model, sys.stdin.buffer.read().decode(errors="surrogateescape"), a.special)}
-    numeric = {"cache": a.cache_type, "flash": {"auto": -1, "off": 0, "on": 1}[a.flash], "repack": int(not a.no_repack)}
+    switch = {"auto": -1, "off": 0, "on": 1}
+    numeric = {"cache": a.cache_type, "flash": switch[a.flash], "repack": switch[a.repack]}
     if a.task == "logits":
         return peer.run("logits", a.model, join_ids(a.tokens), out=a.out, chunk=a.chunk, **numeric)
     if a.task == "greedy":
@@ -147,7 +166,7 @@ def run_task(peer, a):
             result["text"] = peer.detokenize(a.model, result["ids"])
         return {"prompt_ids": ids, **result}
     if a.task == "perplexity":
-        return {**peer.perplexity(a.model, pathlib.Path(a.file).read_bytes(), a.ctx, a.chunks, **numeric), "llama.cpp": peer.describe()}
+        return {**peer.perplexity(a.model, pathlib.Path(a.file).read_bytes(), a.ctx, a.chunks, **numeric), peer.name: peer.describe()}
     if a.task == "bench":
         return peer.bench(a.model, prompt=a.prompt, gen=a.gen, runs=a.runs, sequences=a.sequences, depth=a.depth, **numeric)
     return peer.run("load", a.model, **numeric)
@@ -156,7 +175,7 @@ def run_task(peer, a):
 def main():
     a = parse_arguments()
     try:
-        peer = LlamaCpp(a.peers, getattr(a, "threads", 2))
+        peer = a.peer(a.peers, getattr(a, "threads", 2))
         print(json.dumps(run_task(peer, a), ensure_ascii=False))
     except (PeerError, OSError) as e:
         sys.exit(f"llamacpp: {e}")

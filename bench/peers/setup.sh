@@ -3,8 +3,9 @@
 #   libraries   npm package @node-llama-cpp/linux-x64: current llama.cpp, prebuilt, one CPU library for each of 14 instruction sets
 #   headers     the source package of llama-cpp-python of the same llama.cpp version
 #   driver      llamacpp.c, compiled against both; it checks that they fit each other
-# With "ik" it also builds ik-llama-cpp-python from source, one compiler at a time and at the lowest priority: an hour and more.
-# Needs npm, python3 with pip, gcc. Uses the package indexes that npm and pip are set up with.
+# With "ik" it also builds ik_llama.cpp, the fork that is fastest on CPUs, from the source package of ik-llama-cpp-python: one
+# compiler at a time and at the lowest priority.
+# Needs npm, python3 with pip, gcc; for ik also cmake and g++. Uses the package indexes that npm and pip are set up with.
 set -euo pipefail
 
 npm_version=3.22.1
@@ -36,13 +37,24 @@ install_headers() {
 
 build_driver() {
     local named=("$libraries"/libllama.*so "$libraries"/libggml.*so) # their names carry llama.cpp's version
-    gcc -O2 -Wall -Wextra -I"$dir/include" -DLIBRARIES="\"$libraries\"" "$here/llamacpp.c" -o "$dir/driver" \
+    gcc -O2 -Wall -Wextra -I"$dir/include" -DPEER='"mainline.h"' -DLIBRARIES="\"$libraries\"" "$here/llamacpp.c" -o "$dir/driver.new" \
         "${named[@]}" "$libraries/libggml-base.so" -Wl,-rpath,"$libraries" -Wl,--allow-shlib-undefined -lm
+    mv "$dir/driver.new" "$dir/driver"
 }
 
+# Only the libraries are built, straight from the tree that the package carries; its Python side and its tools are not needed.
 build_ik() {
-    python3 -m venv "$dir/ik"
-    CMAKE_BUILD_PARALLEL_LEVEL=1 nice -n 19 "$dir/ik/bin/python" -m pip install --no-binary ik-llama-cpp-python "ik-llama-cpp-python==$ik_version"
+    local package=ik_llama_cpp_python-$ik_version
+    if [ ! -d "$dir/$package" ]; then
+        python3 -m pip download --quiet --no-deps --no-binary ik-llama-cpp-python --dest "$dir/sdist" "ik-llama-cpp-python==$ik_version"
+        tar xzf "$dir/sdist/$package.tar.gz" -C "$dir"
+    fi
+    local tree=$dir/$package/vendor/ik_llama.cpp build=$dir/ik
+    cmake -S "$tree" -B "$build" -DCMAKE_BUILD_TYPE=Release -DLLAMA_BUILD_TESTS=OFF -DLLAMA_BUILD_EXAMPLES=OFF -DLLAMA_BUILD_SERVER=OFF
+    nice -n 19 cmake --build "$build" --target llama -j1
+    gcc -O2 -Wall -Wextra -I"$tree/include" -I"$tree/ggml/include" -DPEER='"ik.h"' "$here/llamacpp.c" -o "$dir/driver-ik" \
+        "$build/src/libllama.so" "$build/ggml/src/libggml.so" -Wl,-rpath,"$build/src:$build/ggml/src" -lm
+    "$dir/driver-ik" info -
 }
 
 install_libraries
