@@ -4,7 +4,11 @@
 #include "peaks.h"
 
 #include <stddef.h>
+#include <stdlib.h>
 #include <string.h>
+#ifdef __linux__
+#include <sys/mman.h>
+#endif
 
 #if defined(__x86_64__)
 #include <immintrin.h>
@@ -25,13 +29,15 @@ __attribute__((target("avx512f,avx512vnni"))) static int32_t multiply_avx512(int
 {
     __m512i acc[12];
     const __m512i w = _mm512_set1_epi32(0x01020304), x = _mm512_set1_epi32(0x7f017f01);
+#pragma GCC unroll 12
     for (int i = 0; i < 12; i++)
         acc[i] = _mm512_set1_epi32(i);
     for (int64_t r = 0; r < rounds; r++) {
+#pragma GCC unroll 12
         for (int i = 0; i < 12; i++)
             acc[i] = _mm512_dpbusd_epi32(acc[i], w, x);
-        __asm__ volatile("" ::: "memory");
     }
+#pragma GCC unroll 12
     for (int i = 1; i < 12; i++)
         acc[0] = _mm512_add_epi32(acc[0], acc[i]);
     return _mm512_reduce_add_epi32(acc[0]);
@@ -41,14 +47,16 @@ __attribute__((target("avx2"))) static int32_t multiply_avx2(int64_t rounds)
 {
     __m256i acc[10];
     const __m256i w = _mm256_set1_epi32(0x01020304), x = _mm256_set1_epi32(0x7f017f01), ones = _mm256_set1_epi16(1);
+#pragma GCC unroll 10
     for (int i = 0; i < 10; i++)
         acc[i] = _mm256_set1_epi32(i);
     for (int64_t r = 0; r < rounds; r++) {
+#pragma GCC unroll 10
         for (int i = 0; i < 10; i++)
             acc[i] = _mm256_add_epi32(acc[i], _mm256_madd_epi16(_mm256_maddubs_epi16(_mm256_xor_si256(w, acc[i]), x), ones));
-        __asm__ volatile("" ::: "memory");
     }
     int32_t out[8], sum = 0;
+#pragma GCC unroll 10
     for (int i = 1; i < 10; i++)
         acc[0] = _mm256_add_epi32(acc[0], acc[i]);
     _mm256_storeu_si256((__m256i *)out, acc[0]);
@@ -57,6 +65,18 @@ __attribute__((target("avx2"))) static int32_t multiply_avx2(int64_t rounds)
     return sum;
 }
 #endif
+
+void *infer_peak_alloc(int64_t bytes)
+{
+    void *p = aligned_alloc((size_t)2 << 20, (size_t)bytes);
+#ifdef __linux__
+    if (p)
+        madvise(p, (size_t)bytes, MADV_HUGEPAGE); // as weights are held
+#endif
+    if (p)
+        memset(p, 1, (size_t)bytes);
+    return p;
+}
 
 uint64_t infer_peak_read(const void *data, int64_t bytes)
 {

@@ -1,6 +1,7 @@
 package kernels
 
 /*
+#include <stdlib.h>
 #include "peaks.h"
 */
 import "C"
@@ -27,18 +28,18 @@ func MeasurePeaks(threads int) Peaks {
 		threads = runtime.NumCPU()
 	}
 	p := Peaks{Threads: threads}
-	buffers := make([][]byte, threads)
-	for i := range buffers {
-		buffers[i] = make([]byte, peakBuffer)
-	}
-	onAll(threads, func(i int) { // the first touch places the pages
-		for j := 0; j < peakBuffer; j += 4096 {
-			buffers[i][j] = byte(j)
-		}
-	})
+	buffers := make([]unsafe.Pointer, threads)
+	onAll(threads, func(i int) { buffers[i] = C.infer_peak_alloc(peakBuffer) }) // the thread that reads touches first
 	for range 5 {
-		seconds := onAll(threads, func(i int) { C.infer_peak_read(unsafe.Pointer(&buffers[i][0]), peakBuffer) })
+		seconds := onAll(threads, func(i int) {
+			if buffers[i] != nil {
+				C.infer_peak_read(buffers[i], peakBuffer)
+			}
+		})
 		p.ReadBytes = max(p.ReadBytes, float64(threads)*peakBuffer/seconds)
+	}
+	for _, b := range buffers {
+		C.free(b)
 	}
 	const rounds = 2_000_000
 	for range 5 {
