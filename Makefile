@@ -6,7 +6,7 @@ PROMPT  ?= Write two sentences about the sea.
 SOURCES := $(shell find . -name '*.go' -o -name '*.c' -o -name '*.h' -o -name '*.jinja' | grep -v '^./bin')
 FUZZTIME ?= 30s
 
-.PHONY: all run test bench fuzz lint asan clean help
+.PHONY: all run test race bench fuzz lint asan golden clean help
 
 all: $(BIN) ## build bin/infer
 
@@ -26,6 +26,11 @@ race: ## all tests under the race detector
 asan: ## the C kernels under AddressSanitizer and UndefinedBehaviorSanitizer
 	CGO_CFLAGS="-g0 -fsanitize=undefined -fno-sanitize-recover=undefined" CGO_LDFLAGS="-fsanitize=undefined" \
 		$(GO) test -asan -short -count=1 ./kernels/ ./engine/
+
+golden: $(BIN) ## answers and perplexity of two real models against llama.cpp's, frozen in testdata/golden
+	$(BIN) pull smollm2:135m
+	$(BIN) pull gemma3:270m
+	INFER_GOLDEN=1 $(GO) test -count=1 -run TestGolden -v ./engine/
 
 bench: $(BIN) ## prompt and generation speed of the default model
 	$(BIN) bench -m "$$($(BIN) pull --quiet smollm2:135m)"

@@ -95,8 +95,12 @@ func (g golden) find(t *testing.T) string {
 	return ""
 }
 
-// TestGolden holds answers on real models against llama.cpp's.
+// TestGolden holds answers on real models against llama.cpp's. It needs models of 350 MB and minutes, so it runs by `make
+// golden` alone.
 func TestGolden(t *testing.T) {
+	if os.Getenv("INFER_GOLDEN") != "1" {
+		t.Skip("real models are compared by `make golden`")
+	}
 	for _, g := range goldenFiles(t) {
 		t.Run(g.Model, func(t *testing.T) {
 			e, err := Open(g.find(t), Options{Context: 512, Sequences: 1, AllLogits: true})

