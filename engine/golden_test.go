@@ -23,6 +23,7 @@ import (
 // two texts is right is told by the same weights computed without rounding: an engine is as good as it agrees with that.
 const (
 	goldenTokens     = 16    // tokens of each answer that are compared
+	goldenAgreement  = 0.9   // aim: share of the answers that are llama.cpp's
 	goldenMargin     = 0.5   // largest lead, in logits, that rounding may turn round
 	goldenPerplexity = 0.005 // relative
 )
@@ -106,16 +107,17 @@ func TestGolden(t *testing.T) {
 			e, err := Open(g.find(t), Options{Context: 512, Sequences: 1, AllLogits: true})
 			require.NoError(t, err)
 			defer func() { require.NoError(t, e.Close()) }()
-			t.Run("answers", func(t *testing.T) { compareAnswers(t, e, g) })
+			t.Run("answers without rounding", func(t *testing.T) { compareExact(t, e, g) })
+			t.Run("answers of llama.cpp", func(t *testing.T) { comparePeer(t, e, g) })
 			t.Run("perplexity", func(t *testing.T) { comparePerplexity(t, e, g) })
 		})
 	}
 }
 
-// compareAnswers requires as many answers without a fault as llama.cpp has. Where a token differs the right one must have led
+// compareExact requires as many answers without a fault as llama.cpp has. Where a token differs the right one must have led
 // by little, and ours must lead the right one by little.
-func compareAnswers(t *testing.T, e *Engine, g golden) {
-	ours, theirs, both := 0, 0, 0
+func compareExact(t *testing.T, e *Engine, g golden) {
+	ours, theirs := 0, 0
 	for _, p := range g.Prompts {
 		ids, err := e.Tokenize(p.Prompt, true)
 		require.NoError(t, err)
@@ -126,7 +128,6 @@ func compareAnswers(t *testing.T, e *Engine, g golden) {
 		n, peer := commonPrefix(got, want), commonPrefix(p.IDs, want)
 		ours += count(n == len(want))
 		theirs += count(peer == len(want))
-		both += count(commonPrefix(got, p.IDs) == min(goldenTokens, len(p.IDs)))
 		if n < len(want) {
 			require.Less(t, n, len(got), "%s: the answer ended early", p.Name)
 			t.Logf("%s: %d tokens as without rounding (llama.cpp: %d); the next led by %.3f, and in ours came behind by %.3f",
@@ -135,8 +136,22 @@ func compareAnswers(t *testing.T, e *Engine, g golden) {
 			assert.Less(t, leads[n], goldenMargin, "%s: token %d", p.Name, n)
 		}
 	}
-	t.Logf("of %d answers, as without rounding: %d, llama.cpp's: %d; ours as llama.cpp's: %d", len(g.Prompts), ours, theirs, both)
+	t.Logf("of %d answers, as without rounding: %d, llama.cpp's: %d", len(g.Prompts), ours, theirs)
 	assert.GreaterOrEqual(t, ours, theirs)
+}
+
+// comparePeer requires most answers to be llama.cpp's.
+func comparePeer(t *testing.T, e *Engine, g golden) {
+	equal := 0
+	for _, p := range g.Prompts {
+		got, _ := continueGreedily(t, e, p.Prompt, nil)
+		n, length := commonPrefix(got, p.IDs), min(goldenTokens, len(p.IDs))
+		equal += count(n == length)
+		if n < length {
+			t.Logf("%s: %d tokens equal; the next led by %.3f", p.Name, n, p.Margins[n])
+		}
+	}
+	assert.GreaterOrEqual(t, float64(equal), goldenAgreement*float64(len(g.Prompts)), "answers of %d whose first %d tokens are equal", len(g.Prompts), goldenTokens)
 }
 
 // continueGreedily returns an answer, and each token's lead before the token wanted in its place, in logits; infinite where
