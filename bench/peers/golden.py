@@ -1,8 +1,12 @@
 #!/usr/bin/env python3
 """Writes what llama.cpp answers on a model: the golden file that engine's TestGolden holds this project's answers against.
 
-  golden.py --peers DIR --date 2026-11-23 --text wikitext-2-test.txt --name smollm2:135m --chat chatml -o testdata/golden/smollm2.json model.gguf
+  infer quantize --allow-requantize model.gguf model-f32.gguf F32
+  golden.py --peers DIR --date 2026-11-23 --text wikitext-2-test.txt --name smollm2:135m --chat chatml --exact model-f32.gguf \
+      -o testdata/golden/smollm2.json model.gguf
 
+Each answer is given twice: by llama.cpp as it comes, which rounds activations to 8 bits, and by llama.cpp on the same weights
+written as F32, with an f32 cache, which rounds nothing. The second says which of two engines is right where they differ.
 Prompts were written before either engine had answered them, and are not chosen by the result.
 """
 
@@ -15,6 +19,7 @@ import sys
 from llamacpp import LlamaCpp, PeerError, add_peers
 
 TOKENS = 64  # of each continuation
+EXACT_TOKENS = 16  # of each continuation without rounding
 
 # Text that a model continues as it is.
 RAW = {
@@ -69,6 +74,12 @@ def answer_prompt(peer, model, name, text):
     return {"name": name, "prompt": text, "prompt_ids": ids, "text": peer.detokenize(model, answer["ids"]), **answer}
 
 
+def answer_exactly(peer, exact, prompts):
+    """Adds the continuations that the same weights give without rounding."""
+    for p in prompts:
+        p["exact"] = peer.greedy(exact, p["prompt_ids"], EXACT_TOKENS, cache="f32", flash=0)
+
+
 def measure_perplexity(peer, model, path, windows):
     text = path.read_bytes()
     return {"text": path.name, "sha256": hashlib.sha256(text).hexdigest(), **peer.perplexity(model, text, 512, windows)}
@@ -98,6 +109,7 @@ def parse_arguments():
     parser.add_argument("model", type=pathlib.Path, help="GGUF file")
     parser.add_argument("--name", required=True, help="name of the model as infer pull knows it")
     parser.add_argument("--chat", choices=FORMATS, required=True, help="how the model's template writes turns")
+    parser.add_argument("--exact", type=pathlib.Path, required=True, help="the same weights as F32")
     parser.add_argument("--text", type=pathlib.Path, required=True, help="text to score")
     parser.add_argument("--windows", type=int, nargs="+", default=[20], help="windows of 512 tokens to score, one result each; 0: all (default: 20)")
     parser.add_argument("--date", required=True)
@@ -115,11 +127,12 @@ def main():
         golden = {
             "model": a.name, "file": a.model.name, "size": a.model.stat().st_size, "sha256": sha256,
             "llama.cpp": peer.describe(), "date": a.date,
-            "command": f"golden.py --name {a.name} --chat {a.chat} --windows {' '.join(map(str, a.windows))}",
+            "command": f"golden.py --name {a.name} --chat {a.chat} --exact {a.exact.name} --windows {' '.join(map(str, a.windows))}",
             "cache": "f16", "flash_attention": "auto", "repack": True, "threads": a.threads,
             "prompts": [answer_prompt(peer, a.model, name, text) for name, text in list_prompts(FORMATS[a.chat])],
             "perplexity": [measure_perplexity(peer, a.model, a.text, w) for w in a.windows],
         }
+        answer_exactly(peer, a.exact, golden["prompts"])
         write_golden(a.out, golden)
     except (PeerError, OSError) as e:
         sys.exit(f"golden: {e}")
