@@ -102,7 +102,8 @@ static void cpu_close(void *device)
         return;
     infer_team_close(d->team);
     for (int32_t i = 0; d->weights && i < d->plan.tensor_count; i++)
-        infer_device_free(d->weights[i].packed);
+        if (!d->weights[i].is_mate)
+            infer_device_free(d->weights[i].packed);
     for (int i = 0; d->scratch && i < d->threads; i++)
         infer_device_free(d->scratch[i]);
     for (int i = 0; i < FORM_BUFFERS; i++)

@@ -47,8 +47,13 @@ struct weight {
     int64_t stride, mat_stride;
     uint8_t *packed;    // panels of 16 interleaved rows; NULL: the variant has none for this type, or repack is off
     int64_t panel_bytes;
+    int64_t panel_step; // bytes from panel to panel: panel_bytes, or with a mate both's
+    struct weight *mate; // of a gate: the up matrix of the same op, whose panels lie between its own, so that both are one stream
+    bool is_mate;        // its memory is the gate's
     int64_t panels;     // a matrix
 };
+
+static inline uint8_t *packed_panel(const struct weight *w, int64_t mat, int64_t panel) { return w->packed + (mat * w->panels + panel) * w->panel_step; }
 
 // The columns of a product: rows of the batch, in the form that the weight's type takes.
 struct columns {
@@ -63,6 +68,7 @@ static inline const void *column(const struct columns *c, int64_t i)
     return c->data + (c->pick ? c->pick[i] : i) * c->stride;
 }
 
+#define FEW_COLUMNS 8 // below it products read packed weights directly, at the speed of memory
 #define MAX_PRODUCT_COLUMNS 256 // columns of one call; more are several calls
 
 // What surrounds a product: v = scale*(y + bias); v = act(v) [* (y2 + bias2)]; out = v + residual.

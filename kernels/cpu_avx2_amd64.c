@@ -307,7 +307,7 @@ static void product_panel(const struct weight *w, int64_t mat, int64_t panel, co
         tiles(w, scratch, blocks, x, 0, y, y_stride);
         return;
     }
-    const uint8_t *packed = w->packed + (mat * w->panels + panel) * w->panel_bytes;
+    const uint8_t *packed = packed_panel(w, mat, panel);
     int64_t bytes = w->panel_bytes / blocks;
     bool few = x->count < 4;
     for (int64_t b = 0; b < blocks; b++, packed += bytes) {

@@ -525,8 +525,6 @@ static void packed_few(const struct weight *w, const uint8_t *packed, const stru
 
 // ---- products ----
 
-#define MANY 8 // columns from which whole panels are unpacked first
-
 static int64_t unpacked_bytes(enum act_form form, int64_t cols)
 {
     return form == FORM_32 ? cols / 32 * (int64_t)sizeof(struct panel32) : cols / 256 * (int64_t)sizeof(struct panel256);
@@ -543,7 +541,7 @@ static void unpack_panel(const struct weight *w, int64_t mat, int64_t panel, uin
             infer_unpack_panel256(w->dtype, raw, w->stride, (int)rows, w->cols, (struct panel256 *)out);
         return;
     }
-    const uint8_t *packed = w->packed + (mat * w->panels + panel) * w->panel_bytes;
+    const uint8_t *packed = packed_panel(w, mat, panel);
     int64_t blocks = w->cols / infer_type_traits(w->dtype)->block, bytes = w->panel_bytes / blocks;
     for (int64_t b = 0; b < blocks; b++, packed += bytes)
         if (w->form == FORM_32)
@@ -565,9 +563,9 @@ static void avx512_product(const struct weight *w, int64_t mat, int64_t first_pa
         rows_float_product(w, mat, first, rows, x, y, y_stride);
         return;
     }
-    if (w->packed && x->count < MANY) {
+    if (w->packed && x->count < FEW_COLUMNS) {
         for (int64_t i = 0; i < count; i++)
-            packed_few(w, w->packed + (mat * w->panels + first_panel + i) * w->panel_bytes, x, y + i * PANEL_ROWS, y_stride);
+            packed_few(w, packed_panel(w, mat, first_panel + i), x, y + i * PANEL_ROWS, y_stride);
         return;
     }
     int64_t bytes = unpacked_bytes(w->form, w->cols);

@@ -86,7 +86,8 @@ struct device {
     uint32_t tiles_used; // bit per size
     uint8_t **scratch;   // [threads]
     int64_t scratch_bytes;
-    atomic_int *counters; // [step_count], spaced by COUNTER_STEP
+    atomic_int *counters; // [threads][counter_stride]: units taken of each step, in cache lines of each thread's own
+    int32_t counter_stride;
 
     const struct infer_batch *batch;
     int32_t abandon;
@@ -94,7 +95,6 @@ struct device {
     void *owned[16]; // allocations with the device's life, besides packed weights
     int32_t owned_count;
 };
-#define COUNTER_STEP 16 // ints: a cache line each
 
 // 64-byte aligned, zeroed memory; NULL when there is none, or when a test says so.
 void *infer_device_alloc(struct device *d, int64_t bytes);

@@ -109,7 +109,7 @@ static bool use_weight(struct device *d, int32_t tensor)
     w->mat_stride = t->mat_stride;
     w->panels = (t->rows + PANEL_ROWS - 1) / PANEL_ROWS;
     if (d->repack)
-        w->panel_bytes = d->variant->panel_bytes(w->dtype, w->cols);
+        w->panel_bytes = w->panel_step = d->variant->panel_bytes(w->dtype, w->cols);
     return true;
 }
 
@@ -142,6 +142,16 @@ static int quantized_input(struct device *d, int32_t op, int32_t tensor, enum ac
     add_tensor(d, s, tensor, false);
     add_range(s, SPACE_FORM + at, tensor, 0, 1, true);
     return at;
+}
+
+// A chunk of a gated product reads the same panels of both matrices: they are laid out as one stream.
+static void join_weights(struct weight *gate, struct weight *up)
+{
+    if (gate == up || gate->mate || gate->is_mate || up->mate || up->is_mate || gate->panel_bytes == 0 || up->panel_bytes == 0 || gate->panels * gate->mats != up->panels * up->mats)
+        return;
+    gate->mate = up;
+    up->is_mate = true;
+    gate->panel_step = up->panel_step = gate->panel_bytes + up->panel_bytes;
 }
 
 static bool is_product(uint32_t kind) { return kind == INFER_OP_MATMUL || kind == INFER_OP_EXPERTS || kind == INFER_OP_HEADS; }
@@ -182,6 +192,8 @@ static int op_step(struct device *d, int32_t i, int32_t *versions, int32_t *grou
             }
         if (count == 2 && d->weights[w[0]].form != d->weights[w[1]].form)
             return fail(d, INFER_ERR_UNSUPPORTED, "gate and up matrices of different type families in one op");
+        if (count == 2)
+            join_weights(&d->weights[w[0]], &d->weights[w[1]]);
         if (op->kind == INFER_OP_EXPERTS && group_step(d, i, op->in[3], grouped) != INFER_OK)
             return fail(d, INFER_ERR_MEMORY, "no memory for steps");
         if (op->kind != INFER_OP_HEADS)
@@ -231,7 +243,8 @@ static bool conflicts(const struct step *a, const struct step *b)
 static int make_stages(struct device *d)
 {
     d->stages = own(d, (d->step_count + 1) * (int64_t)sizeof *d->stages);
-    d->counters = own(d, (int64_t)d->step_count * COUNTER_STEP * (int64_t)sizeof *d->counters);
+    d->counter_stride = (d->step_count + 15) / 16 * 16; // whole cache lines
+    d->counters = own(d, d->threads * (int64_t)d->counter_stride * (int64_t)sizeof *d->counters);
     if (!d->stages || !d->counters)
         return fail(d, INFER_ERR_MEMORY, "no memory for stages");
     for (int32_t i = 0; i < d->step_count; i++) {
@@ -326,7 +339,7 @@ static void pack_panels(void *arg, int thread)
             for (int64_t j = from > at ? from - at : 0; j < count && at + j < to; j++) {
                 int64_t mat = j / w->panels, first = j % w->panels * PANEL_ROWS, rows = w->rows - first;
                 d->variant->pack(w->dtype, w->raw + mat * w->mat_stride + first * w->stride, w->stride, rows < PANEL_ROWS ? (int)rows : PANEL_ROWS, w->cols,
-                                 w->packed + j * w->panel_bytes);
+                                 w->packed + j * w->panel_step);
             }
             at += count;
         }
@@ -342,12 +355,17 @@ static int pack_weights(struct device *d)
         struct weight *w = &d->weights[i];
         if (w->rows == 0 || w->panel_bytes == 0)
             continue;
-        w->packed = infer_device_alloc(d, w->panels * w->mats * w->panel_bytes);
+        p.total += w->panels * w->mats;
+        if (w->is_mate)
+            continue;
+        int64_t bytes = w->panels * w->mats * w->panel_step;
+        w->packed = infer_device_alloc(d, bytes);
         if (!w->packed) {
-            snprintf(d->error, sizeof d->error, "no memory to interleave a weight of %lld MB; repacking can be turned off", (long long)(w->panels * w->mats * w->panel_bytes >> 20));
+            snprintf(d->error, sizeof d->error, "no memory to interleave a weight of %lld MB; repacking can be turned off", (long long)(bytes >> 20));
             return INFER_ERR_MEMORY;
         }
-        p.total += w->panels * w->mats;
+        if (w->mate)
+            w->mate->packed = w->packed + w->panel_bytes;
     }
     infer_team_run(d->team, pack_panels, &p);
     return INFER_OK;

@@ -16,7 +16,27 @@ static int64_t rows_now(const struct device *d, uint32_t kind)
     }
 }
 
-static int32_t take(struct device *d, int32_t step) { return atomic_fetch_add_explicit(&d->counters[step * COUNTER_STEP], 1, memory_order_relaxed); }
+static atomic_int *counter(struct device *d, int thread, int32_t step) { return &d->counters[(int64_t)thread * d->counter_stride + step]; }
+
+// The next unit of a step in order, for whoever asks first: work whose units differ much.
+static int32_t take(struct device *d, int32_t step) { return atomic_fetch_add_explicit(counter(d, 0, step), 1, memory_order_relaxed); }
+
+// The next unit of a step that has `units`; -1 when none is left. Each thread owns a contiguous share, so that it reads
+// weights as one stream, which the processor fetches ahead; who is done takes from the others' shares.
+static int64_t take_share(struct device *d, int32_t step, int thread, int64_t units)
+{
+    for (int i = 0; i < d->threads; i++) {
+        int owner = thread + i < d->threads ? thread + i : thread + i - d->threads;
+        int64_t from = units * owner / d->threads, count = units * (owner + 1) / d->threads - from;
+        atomic_int *c = counter(d, owner, step);
+        if (atomic_load_explicit(c, memory_order_relaxed) >= count)
+            continue;
+        int32_t at = atomic_fetch_add_explicit(c, 1, memory_order_relaxed);
+        if (at < count)
+            return from + at;
+    }
+    return -1;
+}
 
 static int64_t smaller(int64_t a, int64_t b) { return a < b ? a : b; }
 static int64_t larger(int64_t a, int64_t b) { return a > b ? a : b; }
@@ -187,13 +207,13 @@ static void run_rows(struct device *d, const struct stage *g)
 
 // ---- products ----
 
-// Panels a chunk: small enough to share out, large enough to reuse the columns; with one column, about 64 KB of weights.
+// Panels a chunk: small enough to share out, large enough to reuse the columns; with one column, about 32 KB of weights.
 static int64_t panels_a_chunk(const struct device *d, const struct weight *w, int64_t columns)
 {
     int64_t most = PRODUCT_PANELS;
     if (columns == 1) {
-        int64_t bytes = w->packed ? w->panel_bytes : PANEL_ROWS * w->stride;
-        most = larger(1, smaller(PRODUCT_PANELS, 65536 / larger(1, bytes)));
+        int64_t bytes = w->packed ? w->panel_step : PANEL_ROWS * w->stride;
+        most = larger(1, smaller(PRODUCT_PANELS, 32768 / larger(1, bytes)));
     }
     return larger(1, smaller(most, w->panels / (2 * d->threads)));
 }
@@ -224,9 +244,12 @@ static void product_chunk(struct device *d, const struct product_job *job, int64
             x.pick += c;
         else
             x.data += c * x.stride;
-        d->variant->product(job->w, job->mat, panel, panels, &x, y, y_stride, work);
-        if (job->w2)
-            d->variant->product(job->w2, job->mat, panel, panels, &x, y2, y_stride, work);
+        int64_t together = job->w->mate && x.count < FEW_COLUMNS ? 1 : panels; // few columns: in the order in which the panels lie
+        for (int64_t i = 0; i < panels; i += together) {
+            d->variant->product(job->w, job->mat, panel + i, together, &x, y + i * PANEL_ROWS, y_stride, work);
+            if (job->w2)
+                d->variant->product(job->w2, job->mat, panel + i, together, &x, y2 + i * PANEL_ROWS, y_stride, work);
+        }
         for (int32_t i = 0; i < x.count; i++) {
             int64_t out_row = job->out_rows ? job->out_rows[c + i] : c + i;
             d->variant->finish(&e, row0, rows, y + i * y_stride, y2 + i * y_stride, activation(d, op->out, out_row), residual ? activation(d, op->in[3], out_row) : NULL);
@@ -243,20 +266,16 @@ static struct columns input_columns(const struct device *d, const struct step *s
     return (struct columns){d->forms[s->form_buffer].data, stride, NULL, 0};
 }
 
-static void run_matmul(struct device *d, int32_t step, uint8_t *scratch)
+static void run_matmul(struct device *d, int32_t step, int thread)
 {
     const struct step *s = &d->steps[step];
     const struct infer_op *op = &d->plan.ops[s->op];
     struct product_job job = {op, &d->weights[op->in[1]], op->in[4] >= 0 ? &d->weights[op->in[4]] : NULL, 0, input_columns(d, s, op), NULL,
                               vector_or_null(d, op->in[2]), vector_or_null(d, op->in[5])};
     job.x.count = (int32_t)rows_now(d, tensor_at(d, op->out)->rows_kind);
-    int64_t chunk = panels_a_chunk(d, job.w, job.x.count);
-    for (;;) {
-        int64_t panel = take(d, step) * chunk;
-        if (panel >= job.w->panels || job.x.count == 0)
-            return;
-        product_chunk(d, &job, panel, smaller(chunk, job.w->panels - panel), scratch);
-    }
+    int64_t chunk = panels_a_chunk(d, job.w, job.x.count), chunks = job.x.count > 0 ? (job.w->panels + chunk - 1) / chunk : 0;
+    for (int64_t at; (at = take_share(d, step, thread, chunks)) >= 0;)
+        product_chunk(d, &job, at * chunk, smaller(chunk, job.w->panels - at * chunk), d->scratch[thread]);
 }
 
 static void group_tokens(struct device *d, const struct step *s)
@@ -291,7 +310,7 @@ static void group_tokens(struct device *d, const struct step *s)
     }
 }
 
-static void run_experts(struct device *d, int32_t step, uint8_t *scratch)
+static void run_experts(struct device *d, int32_t step, int thread)
 {
     const struct step *s = &d->steps[step];
     const struct infer_op *op = &d->plan.ops[s->op];
@@ -300,16 +319,14 @@ static void run_experts(struct device *d, int32_t step, uint8_t *scratch)
     const float *bias = vector_or_null(d, op->in[2]), *bias2 = vector_or_null(d, op->in[5]);
     bool from_slots = tensor_at(d, op->in[0])->rows_kind == INFER_ROWS_EXPERTS;
     int64_t chunk = panels_a_chunk(d, w, 1), chunks = (w->panels + chunk - 1) / chunk;
-    for (;;) {
-        int64_t at = take(d, step), group = at / chunks, panel = at % chunks * chunk;
-        if (group >= g->active)
-            return;
+    for (int64_t at; (at = take_share(d, step, thread, g->active * chunks)) >= 0;) {
+        int64_t group = at / chunks, panel = at % chunks * chunk;
         int32_t e = g->experts[group], start = g->starts[group];
         struct product_job job = {op, w, op->in[4] >= 0 ? &d->weights[op->in[4]] : NULL, e, input_columns(d, s, op), g->slots + start,
                                   bias ? bias + e * w->rows : NULL, bias2 ? bias2 + e * w->rows : NULL};
         job.x.pick = from_slots ? g->slots + start : g->tokens + start;
         job.x.count = g->starts[group + 1] - start;
-        product_chunk(d, &job, panel, smaller(chunk, w->panels - panel), scratch);
+        product_chunk(d, &job, panel, smaller(chunk, w->panels - panel), d->scratch[thread]);
     }
 }
 
@@ -429,8 +446,8 @@ static void run_step(struct device *d, int32_t step, int thread)
         return;
     }
     switch (d->plan.ops[s->op].kind) {
-    case INFER_OP_MATMUL: run_matmul(d, step, d->scratch[thread]); break;
-    case INFER_OP_EXPERTS: run_experts(d, step, d->scratch[thread]); break;
+    case INFER_OP_MATMUL: run_matmul(d, step, thread); break;
+    case INFER_OP_EXPERTS: run_experts(d, step, thread); break;
     case INFER_OP_HEADS: run_heads(d, step, d->scratch[thread]); break;
     case INFER_OP_ATTENTION: run_attention(d, step, d->scratch[thread]); break;
     }
@@ -476,8 +493,7 @@ int infer_cpu_run(void *device, const struct infer_batch *batch, const float **l
         snprintf(d->error, sizeof d->error, "batch of %d rows, %d wanted; the plan allows %d and %d", batch->rows, batch->wanted_count, d->plan.max_rows, d->plan.max_wanted);
         return INFER_ERR_INVALID;
     }
-    for (int32_t i = 0; i < d->step_count; i++)
-        atomic_store_explicit(&d->counters[i * COUNTER_STEP], 0, memory_order_relaxed);
+    memset(d->counters, 0, (size_t)d->threads * (size_t)d->counter_stride * sizeof *d->counters); // the team's start publishes it
     for (int size = 0; size < TILE_SIZES; size++)
         if (d->tiles_used & 1u << size)
             cut_tiles(d, size);

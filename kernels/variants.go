@@ -14,7 +14,7 @@ static int test_product(const char *variant, uint32_t dtype, int packed, const v
     struct weight w = {.dtype = (enum infer_dtype)dtype, .form = infer_form_of((enum infer_dtype)dtype), .cols = cols, .rows = rows, .mats = 1, .raw = raw};
     w.stride = cols / traits->block * traits->block_bytes;
     w.panels = (rows + PANEL_ROWS - 1) / PANEL_ROWS;
-    w.panel_bytes = packed ? v->panel_bytes(w.dtype, cols) : 0;
+    w.panel_bytes = w.panel_step = packed ? v->panel_bytes(w.dtype, cols) : 0;
     int64_t form_bytes = (act_bytes(w.form, cols) + 63) / 64 * 64, y_stride = w.panels * PANEL_ROWS;
     uint8_t *forms = aligned_alloc(64, (size_t)(form_bytes * columns + 64) / 64 * 64), *scratch = aligned_alloc(64, (size_t)(v->product_scratch(cols) + 127) / 64 * 64);
     float *out = malloc((size_t)(y_stride * columns) * 4);
