@@ -135,8 +135,9 @@ static int cpu_open(const struct infer_options *options, void **device)
         d->threads = (int)sysconf(_SC_NPROCESSORS_ONLN);
     if (d->threads < 1)
         d->threads = 1;
-    if (d->threads > 1024)
-        d->threads = 1024;
+    if (d->threads > MAX_THREADS)
+        d->threads = MAX_THREADS;
+    infer_pace_start(&d->pace, d->threads);
     d->allocations++;
     if (d->fail_allocation != d->allocations)
         d->team = infer_team_open(d->threads);

@@ -141,12 +141,13 @@ int64_t infer_attention_scratch(const struct infer_cache_layer *l, int32_t query
 
 enum act_form infer_form_of(enum infer_dtype t);
 
-// Threads: one team a device. run calls work(arg, thread) on all and returns when all have returned.
+// Threads: one team a device. run calls work(arg, thread) on the first `threads` of them and returns when all have returned.
+#define MAX_THREADS 1024
 struct team;
 struct team *infer_team_open(int threads); // NULL: no memory, or the system refused a thread
 void infer_team_close(struct team *t);
 int infer_team_size(const struct team *t);
-void infer_team_run(struct team *t, void (*work)(void *arg, int thread), void *arg);
+void infer_team_run(struct team *t, int threads, void (*work)(void *arg, int thread), void *arg);
 void infer_team_barrier(struct team *t); // between threads inside of work
 
 #endif

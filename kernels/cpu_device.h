@@ -3,6 +3,7 @@
 #define INFER_CPU_DEVICE_H
 
 #include "cpu.h"
+#include "cpu_pace.h"
 
 #define MAX_BUFFERS 1024
 #define MAX_RANGES 12
@@ -66,6 +67,9 @@ struct device {
     const struct cpu_variant *variant;
     struct team *team;
     int threads;
+    int active; // threads that take part in the current step
+    int64_t wait_ns; // of the first thread at the current step's barriers
+    struct pace pace;
     bool repack;
     int64_t fail_allocation, allocations; // tests
     char error[512], description[128];

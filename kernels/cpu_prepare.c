@@ -367,7 +367,7 @@ static int pack_weights(struct device *d)
         if (w->mate)
             w->mate->packed = w->packed + w->panel_bytes;
     }
-    infer_team_run(d->team, pack_panels, &p);
+    infer_team_run(d->team, d->threads, pack_panels, &p);
     return INFER_OK;
 }
 

@@ -25,9 +25,9 @@ static int32_t take(struct device *d, int32_t step) { return atomic_fetch_add_ex
 // weights as one stream, which the processor fetches ahead; who is done takes from the others' shares.
 static int64_t take_share(struct device *d, int32_t step, int thread, int64_t units)
 {
-    for (int i = 0; i < d->threads; i++) {
-        int owner = thread + i < d->threads ? thread + i : thread + i - d->threads;
-        int64_t from = units * owner / d->threads, count = units * (owner + 1) / d->threads - from;
+    for (int i = 0; i < d->active; i++) {
+        int owner = thread + i < d->active ? thread + i : thread + i - d->active;
+        int64_t from = units * owner / d->active, count = units * (owner + 1) / d->active - from;
         atomic_int *c = counter(d, owner, step);
         if (atomic_load_explicit(c, memory_order_relaxed) >= count)
             continue;
@@ -194,7 +194,7 @@ static void run_row(struct device *d, const struct step *s, int64_t row)
 
 static void run_rows(struct device *d, const struct stage *g)
 {
-    int64_t rows = rows_now(d, g->rows_kind), chunk = larger(1, smaller(16, rows / (4 * d->threads)));
+    int64_t rows = rows_now(d, g->rows_kind), chunk = larger(1, smaller(16, rows / (4 * d->active)));
     for (;;) {
         int64_t from = take(d, g->first) * chunk;
         if (from >= rows)
@@ -215,7 +215,7 @@ static int64_t panels_a_chunk(const struct device *d, const struct weight *w, in
         int64_t bytes = w->packed ? w->panel_step : PANEL_ROWS * w->stride;
         most = larger(1, smaller(PRODUCT_PANELS, 32768 / larger(1, bytes)));
     }
-    return larger(1, smaller(most, w->panels / (2 * d->threads)));
+    return larger(1, smaller(most, w->panels / (2 * d->active)));
 }
 
 struct product_job {
@@ -476,9 +476,12 @@ static void walk(void *device, int thread)
                 d->abandon = 1;
             int64_t now = clock_ns();
             d->timing.ops_ns[d->plan.ops[d->steps[g->first + g->count - 1].op].kind & 31] += now - since;
-            since = now;
+            infer_team_barrier(d->team);
+            since = clock_ns();
+            d->wait_ns += since - now;
+        } else {
+            infer_team_barrier(d->team);
         }
-        infer_team_barrier(d->team);
         if (d->abandon)
             return;
     }
@@ -497,7 +500,12 @@ int infer_cpu_run(void *device, const struct infer_batch *batch, const float **l
     for (int size = 0; size < TILE_SIZES; size++)
         if (d->tiles_used & 1u << size)
             cut_tiles(d, size);
-    infer_team_run(d->team, walk, d);
+    d->active = infer_pace_threads(&d->pace, batch->rows);
+    d->wait_ns = 0;
+    int64_t begin = clock_ns();
+    infer_team_run(d->team, d->active, walk, d);
+    int64_t end = clock_ns();
+    infer_pace_report(&d->pace, batch->rows, end - begin, d->wait_ns, end);
     if (d->abandon)
         return INFER_ERR_CANCELLED;
     *logits = d->plan.logits >= 0 ? activation(d, d->plan.logits, 0) : NULL;

@@ -38,11 +38,14 @@ struct team {
     _Alignas(64) atomic_int arrived;
     _Alignas(64) atomic_int phase;
     atomic_int sleepers;
-    _Alignas(64) atomic_int job; // number of the current run; odd values never occur; -1: quit
+    _Alignas(64) atomic_int job; // number of the current run, times JOB_STEP, + the threads that take part; -1: quit
     atomic_int job_sleepers;
     void (*work)(void *arg, int thread);
     void *arg;
 };
+
+#define JOB_STEP 2048
+_Static_assert(MAX_THREADS < JOB_STEP, "a run's word holds its threads");
 
 struct member { struct team *team; int index; };
 
@@ -61,10 +64,11 @@ static void wait_while(atomic_int *at, int value, atomic_int *sleepers, int spin
 
 void infer_team_barrier(struct team *t)
 {
-    if (t->size == 1)
+    int size = atomic_load_explicit(&t->job, memory_order_relaxed) % JOB_STEP;
+    if (size == 1)
         return;
     int phase = atomic_load_explicit(&t->phase, memory_order_relaxed);
-    if (atomic_fetch_add(&t->arrived, 1) == t->size - 1) {
+    if (atomic_fetch_add(&t->arrived, 1) == size - 1) {
         atomic_store_explicit(&t->arrived, 0, memory_order_relaxed);
         atomic_store(&t->phase, phase + 1);
         if (atomic_load(&t->sleepers) > 0)
@@ -84,6 +88,8 @@ static void *member_main(void *arg)
         seen = atomic_load(&m.team->job);
         if (seen < 0)
             return NULL;
+        if (m.index >= seen % JOB_STEP)
+            continue;
         m.team->work(m.team->arg, m.index);
         infer_team_barrier(m.team);
     }
@@ -129,17 +135,14 @@ void infer_team_close(struct team *t)
 
 int infer_team_size(const struct team *t) { return t->size; }
 
-void infer_team_run(struct team *t, void (*work)(void *arg, int thread), void *arg)
+void infer_team_run(struct team *t, int threads, void (*work)(void *arg, int thread), void *arg)
 {
-    if (t->size == 1) {
-        work(arg, 0);
-        return;
-    }
+    int last = atomic_load(&t->job), next = (last / JOB_STEP + 1) % (0x3fffffff / JOB_STEP) * JOB_STEP + threads;
     t->work = work;
     t->arg = arg;
-    int next = (atomic_load(&t->job) + 1) & 0x3fffffff;
     atomic_store(&t->job, next);
-    if (atomic_load(&t->job_sleepers) > 0)
+    // One thread wakes nobody, but where the numbers begin anew: a sleeper must not take a later run for the one it knows.
+    if ((threads > 1 || next < last) && atomic_load(&t->job_sleepers) > 0)
         wake(&t->job);
     work(arg, 0);
     infer_team_barrier(t);
