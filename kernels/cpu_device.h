@@ -26,6 +26,7 @@ struct step {
     int32_t tensor;    // QUANTIZE: the input; GROUP: the ids
     int32_t form_buffer; // QUANTIZE: destination; products: their input's, -1: the f32 activation itself
     enum act_form form;
+    int32_t terms; // QUANTIZE, products: 2 = the first one's rounding errors follow as a second quantized row
     bool row_local;
     enum infer_rows rows_kind;
     int range_count;
@@ -42,8 +43,8 @@ struct stage {
 
 struct form_buffer {
     uint8_t *data;
-    int64_t bytes, stride;
-    int32_t tensor; // while steps are made: what it holds, and since which step
+    int64_t bytes;
+    int32_t tensor, terms; // while steps are made: what it holds, and since which step
     int32_t version, written;
 };
 #define FORM_BUFFERS 4
@@ -124,5 +125,8 @@ static inline int64_t act_bytes(enum act_form f, int64_t cols)
 {
     return f == FORM_32 ? cols / 32 * (int64_t)sizeof(struct act32) : f == FORM_256 ? cols / 256 * (int64_t)sizeof(struct act256) : cols * 4;
 }
+
+// From quantized row to row: whole cache lines.
+static inline int64_t act_stride(enum act_form f, int64_t cols) { return (act_bytes(f, cols) + 63) / 64 * 64; }
 
 #endif

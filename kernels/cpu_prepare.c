@@ -114,13 +114,13 @@ static bool use_weight(struct device *d, int32_t tensor)
 }
 
 // The form buffer that holds tensor's rows in a form: an earlier step's where it is still valid, else a new step's.
-static int quantized_input(struct device *d, int32_t op, int32_t tensor, enum act_form form, const int32_t *versions)
+static int quantized_input(struct device *d, int32_t op, int32_t tensor, enum act_form form, int32_t terms, const int32_t *versions)
 {
     if (form == FORM_F32)
         return -1;
     int at = form == FORM_32 ? 0 : 2; // two buffers a form, so that a new input need not wait for the last one's readers
     for (int i = at; i < at + 2; i++)
-        if (d->forms[i].tensor == tensor && d->forms[i].version == versions[tensor_at(d, tensor)->base])
+        if (d->forms[i].tensor == tensor && d->forms[i].terms == terms && d->forms[i].version == versions[tensor_at(d, tensor)->base])
             return i;
     if (d->forms[at + 1].written < d->forms[at].written)
         at++;
@@ -130,12 +130,14 @@ static int quantized_input(struct device *d, int32_t op, int32_t tensor, enum ac
     const struct infer_tensor *t = tensor_at(d, tensor);
     struct form_buffer *f = &d->forms[at];
     f->tensor = tensor;
+    f->terms = terms;
     f->version = versions[t->base];
     f->written = d->step_count;
-    int64_t stride = (act_bytes(form, t->cols) + 63) / 64 * 64, bytes = stride * rows_at_most(d, t->rows_kind);
+    int64_t bytes = terms * act_stride(form, t->cols) * rows_at_most(d, t->rows_kind);
     f->bytes = bytes > f->bytes ? bytes : f->bytes;
     s->tensor = tensor;
     s->form = form;
+    s->terms = terms;
     s->form_buffer = at;
     s->row_local = true;
     s->rows_kind = (enum infer_rows)t->rows_kind;
@@ -181,7 +183,7 @@ static int group_step(struct device *d, int32_t op, int32_t ids, int32_t *groupe
 static int op_step(struct device *d, int32_t i, int32_t *versions, int32_t *grouped)
 {
     const struct infer_op *op = &d->plan.ops[i];
-    int form_buffer = -1;
+    int form_buffer = -1, terms = 1;
     if (is_product(op->kind)) {
         int32_t w[2];
         int count = weight_inputs(op, w);
@@ -196,8 +198,10 @@ static int op_step(struct device *d, int32_t i, int32_t *versions, int32_t *grou
             join_weights(&d->weights[w[0]], &d->weights[w[1]]);
         if (op->kind == INFER_OP_EXPERTS && group_step(d, i, op->in[3], grouped) != INFER_OK)
             return fail(d, INFER_ERR_MEMORY, "no memory for steps");
+        if (op->kind == INFER_OP_MATMUL && op->n[1] && count == 1 && d->weights[w[0]].form != FORM_F32)
+            terms = 2;
         if (op->kind != INFER_OP_HEADS)
-            form_buffer = quantized_input(d, i, op->in[0], d->weights[w[0]].form, versions);
+            form_buffer = quantized_input(d, i, op->in[0], d->weights[w[0]].form, terms, versions);
         if (form_buffer == -2)
             return fail(d, INFER_ERR_MEMORY, "no memory for steps");
     }
@@ -205,6 +209,7 @@ static int op_step(struct device *d, int32_t i, int32_t *versions, int32_t *grou
     if (!s)
         return fail(d, INFER_ERR_MEMORY, "no memory for steps");
     s->form_buffer = form_buffer;
+    s->terms = terms;
     s->row_local = !is_product(op->kind) && op->kind != INFER_OP_ATTENTION;
     s->rows_kind = op->out >= 0 ? (enum infer_rows)tensor_at(d, op->out)->rows_kind : INFER_ROWS_BATCH;
     for (int j = 0; j < INFER_OP_INPUTS; j++)

@@ -151,14 +151,39 @@ static void copy_heads(struct device *d, const struct infer_op *op, int64_t row)
         memcpy(out + (int64_t)h * op->n[3], in + (int64_t)h * op->n[2], (size_t)op->n[1] * 4);
 }
 
+// What the first term of a block of 32 or 256 leaves: x - d*q, rounded twice as written.
+static void rounding_errors(enum act_form form, const float *x, const void *first, float *out)
+{
+    const struct act32 *a = first;
+    const struct act256 *b = first;
+    if (form == FORM_32)
+        for (int i = 0; i < 32; i++)
+            out[i] = x[i] - a->d * (float)a->q[i];
+    else
+        for (int i = 0; i < 256; i++)
+            out[i] = x[i] - b->d[i / 64] * (float)b->q[i];
+}
+
 static void quantize(struct device *d, const struct step *s, int64_t row)
 {
     const float *x = activation(d, s->tensor, row);
-    void *out = d->forms[s->form_buffer].data + row * ((act_bytes(s->form, tensor_at(d, s->tensor)->cols) + 63) / 64 * 64);
+    int64_t cols = tensor_at(d, s->tensor)->cols, stride = act_stride(s->form, cols);
+    uint8_t *out = d->forms[s->form_buffer].data + row * s->terms * stride;
     if (s->form == FORM_32)
-        d->variant->quantize32(x, tensor_at(d, s->tensor)->cols, out);
+        d->variant->quantize32(x, cols, (struct act32 *)out);
     else
-        d->variant->quantize256(x, tensor_at(d, s->tensor)->cols, out);
+        d->variant->quantize256(x, cols, (struct act256 *)out);
+    if (s->terms == 1)
+        return;
+    int64_t block = s->form == FORM_32 ? 32 : 256, bytes = act_bytes(s->form, block);
+    for (int64_t i = 0; i < cols / block; i++) {
+        float rest[256];
+        rounding_errors(s->form, x + i * block, out + i * bytes, rest);
+        if (s->form == FORM_32)
+            d->variant->quantize32(rest, block, (struct act32 *)(out + stride + i * bytes));
+        else
+            d->variant->quantize256(rest, block, (struct act256 *)(out + stride + i * bytes));
+    }
 }
 
 static void run_row(struct device *d, const struct step *s, int64_t row)
@@ -225,6 +250,7 @@ struct product_job {
     struct columns x;
     const int32_t *out_rows; // row of out of each column; NULL: the column's number
     const float *bias, *bias2;
+    int32_t terms; // columns that add up to one column of out
 };
 
 // One chunk of panels for all columns of a job.
@@ -250,8 +276,11 @@ static void product_chunk(struct device *d, const struct product_job *job, int64
             if (job->w2)
                 d->variant->product(job->w2, job->mat, panel + i, together, &x, y2 + i * PANEL_ROWS, y_stride, work);
         }
-        for (int32_t i = 0; i < x.count; i++) {
-            int64_t out_row = job->out_rows ? job->out_rows[c + i] : c + i;
+        for (int32_t i = 0; i < x.count; i += job->terms) {
+            int64_t out_row = job->out_rows ? job->out_rows[c + i] : (c + i) / job->terms;
+            if (job->terms == 2)
+                for (int64_t r = 0; r < rows; r++)
+                    y[i * y_stride + r] += y[(i + 1) * y_stride + r];
             d->variant->finish(&e, row0, rows, y + i * y_stride, y2 + i * y_stride, activation(d, op->out, out_row), residual ? activation(d, op->in[3], out_row) : NULL);
         }
     }
@@ -262,8 +291,7 @@ static struct columns input_columns(const struct device *d, const struct step *s
     const struct infer_tensor *t = tensor_at(d, op->in[0]);
     if (s->form_buffer < 0)
         return (struct columns){d->activations + t->offset, t->stride, NULL, 0};
-    int64_t stride = (act_bytes(d->weights[op->in[1]].form, t->cols) + 63) / 64 * 64;
-    return (struct columns){d->forms[s->form_buffer].data, stride, NULL, 0};
+    return (struct columns){d->forms[s->form_buffer].data, act_stride(d->weights[op->in[1]].form, t->cols), NULL, 0};
 }
 
 static void run_matmul(struct device *d, int32_t step, int thread)
@@ -271,9 +299,9 @@ static void run_matmul(struct device *d, int32_t step, int thread)
     const struct step *s = &d->steps[step];
     const struct infer_op *op = &d->plan.ops[s->op];
     struct product_job job = {op, &d->weights[op->in[1]], op->in[4] >= 0 ? &d->weights[op->in[4]] : NULL, 0, input_columns(d, s, op), NULL,
-                              vector_or_null(d, op->in[2]), vector_or_null(d, op->in[5])};
-    job.x.count = (int32_t)rows_now(d, tensor_at(d, op->out)->rows_kind);
-    int64_t chunk = panels_a_chunk(d, job.w, job.x.count), chunks = job.x.count > 0 ? (job.w->panels + chunk - 1) / chunk : 0;
+                              vector_or_null(d, op->in[2]), vector_or_null(d, op->in[5]), s->terms};
+    job.x.count = (int32_t)rows_now(d, tensor_at(d, op->out)->rows_kind) * job.terms;
+    int64_t chunk = panels_a_chunk(d, job.w, job.x.count / job.terms), chunks = job.x.count > 0 ? (job.w->panels + chunk - 1) / chunk : 0;
     for (int64_t at; (at = take_share(d, step, thread, chunks)) >= 0;)
         product_chunk(d, &job, at * chunk, smaller(chunk, job.w->panels - at * chunk), d->scratch[thread]);
 }
@@ -323,7 +351,7 @@ static void run_experts(struct device *d, int32_t step, int thread)
         int64_t group = at / chunks, panel = at % chunks * chunk;
         int32_t e = g->experts[group], start = g->starts[group];
         struct product_job job = {op, w, op->in[4] >= 0 ? &d->weights[op->in[4]] : NULL, e, input_columns(d, s, op), g->slots + start,
-                                  bias ? bias + e * w->rows : NULL, bias2 ? bias2 + e * w->rows : NULL};
+                                  bias ? bias + e * w->rows : NULL, bias2 ? bias2 + e * w->rows : NULL, 1};
         job.x.pick = from_slots ? g->slots + start : g->tokens + start;
         job.x.count = g->starts[group + 1] - start;
         product_chunk(d, &job, panel, smaller(chunk, w->panels - panel), d->scratch[thread]);
@@ -338,7 +366,7 @@ static void run_heads(struct device *d, int32_t step, uint8_t *scratch)
     int64_t tile = (int64_t)MAX_PRODUCT_COLUMNS * PRODUCT_PANELS * PANEL_ROWS, rows = rows_now(d, tensor_at(d, op->out)->rows_kind);
     if (rows == 0)
         return;
-    int64_t blocks = (rows + MAX_PRODUCT_COLUMNS - 1) / MAX_PRODUCT_COLUMNS, bytes = (act_bytes(w->form, w->cols) + 63) / 64 * 64;
+    int64_t blocks = (rows + MAX_PRODUCT_COLUMNS - 1) / MAX_PRODUCT_COLUMNS, bytes = act_stride(w->form, w->cols);
     float *y = (float *)scratch;
     uint8_t *forms = scratch + 2 * tile * 4, *work = forms + bytes * MAX_PRODUCT_COLUMNS;
     for (;;) {

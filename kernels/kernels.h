@@ -58,7 +58,8 @@ enum infer_op_kind {
     // the weight has a group's width, or the whole row's (one weight a group). f0: epsilon. Row-local.
     INFER_OP_NORM = 2,
     // v = f0 * (W x + bias); v = act(v) [* (W2 x + bias2)]; out = v + residual.
-    // in: x, W, bias?, residual?, W2?, bias2?. n0: enum infer_act, f1, f2: its parameters.
+    // in: x, W, bias?, residual?, W2?, bias2?. n0: enum infer_act, f1, f2: its parameters. n1: 1 = fine: where x is
+    // quantized it has a second term, the first one's rounding errors; only without W2.
     INFER_OP_MATMUL = 3,
     // out[t][h] = W[h] x[t][h]. in: x, W (mats = heads). n0: heads, n1: elements from head to head in x, n2: in out.
     INFER_OP_HEADS = 4,

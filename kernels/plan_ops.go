@@ -361,6 +361,17 @@ type RouteSpec struct {
 	Bias               Ref
 }
 
+// refine gives the layer's products so far finer activations. The choice of experts is the one place where a small error
+// becomes a large one: what decides it is computed with about 15 bits, at the cost of a second product for a layer's attention
+// matrices. Experts keep 8 bits.
+func (p *Plan) refine() {
+	for i := len(p.Ops) - 1; i >= 0 && p.Ops[i].Layer == p.layer; i-- {
+		if o := &p.Ops[i]; o.Kind == OpMatMul && o.In[4] == None {
+			o.N[1] = 1
+		}
+	}
+}
+
 // Route chooses experts from router logits [tokens, experts]. Results: ids and weights, both [tokens, used].
 func (p *Plan) Route(logits Ref, s RouteSpec) (ids, weights Ref) {
 	t, ok := p.activationOf("router logits", logits)
@@ -373,6 +384,7 @@ func (p *Plan) Route(logits Ref, s RouteSpec) (ids, weights Ref) {
 	}
 	p.vector("a router's selection bias", s.Bias, t.Cols)
 	p.ExpertsUsed = s.Used
+	p.refine()
 	ids = p.typedActivation(t.RowsKind, int64(s.Used), I32)
 	weights = p.activation(t.RowsKind, int64(s.Used))
 	o := p.op(OpRoute, ids, logits, s.Bias)
