@@ -23,7 +23,6 @@ import (
 // two texts is right is told by the same weights computed without rounding: an engine is as good as it agrees with that.
 const (
 	goldenTokens     = 16    // tokens of each answer that are compared
-	goldenAgreement  = 0.9   // aim: share of the answers that are llama.cpp's
 	goldenMargin     = 0.5   // largest lead, in logits, that rounding may turn round
 	goldenPerplexity = 0.005 // relative
 )
@@ -140,18 +139,22 @@ func compareExact(t *testing.T, e *Engine, g golden) {
 	assert.GreaterOrEqual(t, ours, theirs)
 }
 
-// comparePeer requires most answers to be llama.cpp's.
+// comparePeer reports how many answers are llama.cpp's. Rounding decides that: an engine that rounds nothing agrees with it in no
+// more answers than ours. What is required is that the texts part at near ties alone.
 func comparePeer(t *testing.T, e *Engine, g golden) {
-	equal := 0
+	equal, exact := 0, 0
 	for _, p := range g.Prompts {
 		got, _ := continueGreedily(t, e, p.Prompt, nil)
 		n, length := commonPrefix(got, p.IDs), min(goldenTokens, len(p.IDs))
 		equal += count(n == length)
+		exact += count(commonPrefix(p.Exact.IDs, p.IDs) >= length)
 		if n < length {
 			t.Logf("%s: %d tokens equal; the next led by %.3f", p.Name, n, p.Margins[n])
+			assert.Less(t, p.Margins[n], 2*goldenMargin, // both engines round
+				"%s: token %d", p.Name, n)
 		}
 	}
-	assert.GreaterOrEqual(t, float64(equal), goldenAgreement*float64(len(g.Prompts)), "answers of %d whose first %d tokens are equal", len(g.Prompts), goldenTokens)
+	t.Logf("of %d answers, as llama.cpp's: %d; of the unrounded ones: %d", len(g.Prompts), equal, exact)
 }
 
 // continueGreedily returns an answer, and each token's lead before the token wanted in its place, in logits; infinite where

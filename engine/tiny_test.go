@@ -30,6 +30,11 @@ const tinyVocab = 3 + 256 + 5
 // write makes the file and returns its path.
 func (m tinyModel) write(t testing.TB) string {
 	path := filepath.Join(t.TempDir(), "tiny.gguf")
+	require.NoError(t, m.writeTo(path))
+	return path
+}
+
+func (m tinyModel) writeTo(path string) error {
 	w := gguf.NewFileWriter(path)
 	arch := "llama"
 	if m.window > 0 {
@@ -50,8 +55,7 @@ func (m tinyModel) write(t testing.TB) string {
 	}
 	m.vocabulary(w)
 	m.tensors(w)
-	require.NoError(t, w.Write())
-	return path
+	return w.Write()
 }
 
 func (m tinyModel) vocabulary(w *gguf.Writer) {
