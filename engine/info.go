@@ -20,7 +20,10 @@ func (e *Engine) Context() int { return e.context }
 // Device says what computes: variant and threads.
 func (e *Engine) Device() string { return e.description }
 
-// Variant returns the instruction set in use.
+// Backend says what computes: BackendNative or BackendLlamaCPP.
+func (e *Engine) Backend() string { return e.backend }
+
+// Variant returns the instruction set in use; with llama.cpp, "llama.cpp".
 func (e *Engine) Variant() string { return e.variant }
 
 // Threads returns how many threads compute.
@@ -44,7 +47,7 @@ func (e *Engine) OpTimes() map[kernels.OpKind]time.Duration {
 }
 
 // CacheBytesPerToken returns what one token of context takes in the cache, for a cache type: layers that see everything, and
-// the rest (layers with a window), which stop growing.
+// the rest (layers with a window), which stop growing. With llama.cpp, which does not say, both are 0.
 func (e *Engine) CacheBytesPerToken() (full, windowed int64) {
 	for _, k := range e.model.Plan.PageKinds {
 		if k.Window == 0 {

@@ -3,6 +3,7 @@ package engine
 import (
 	"errors"
 	"fmt"
+	"log/slog"
 	"sync"
 	"time"
 
@@ -29,6 +30,10 @@ type Options struct {
 	NoRepack  bool   // use the weights as they lie in the file: less memory, slower
 	StepRows  int    // tokens of a step; 0: DefaultStepRows
 	AllLogits bool   // reserve memory for the logits of every row of a step, as Logits and Perplexity need
+	Trace     bool   // keep what every op of a step computed, as Trace needs
+
+	Backend string       // BackendNative or BackendLlamaCPP; empty: native where the architecture is, else llama.cpp where the build has it
+	Log     *slog.Logger // of what llama.cpp says; nil: dropped
 
 	PreTokenizer string // names the pre-tokenizer of a file whose own is unknown
 	Template     string // names a built-in chat template, or holds one; empty: the file's
@@ -41,10 +46,13 @@ type Options struct {
 type Engine struct {
 	file    *gguf.File
 	model   *arch.Model
-	device  *kernels.Device
+	device  device
+	backend string
 	options Options
 	context int
 	text    *text // nil for a file without a vocabulary
+
+	observer *observer // of a traced foreign device, else nil
 
 	path, description, variant, quantization string
 	threads                                  int
@@ -83,9 +91,16 @@ func (e *Engine) open() error {
 	if err := o.check(); err != nil {
 		return err
 	}
+	var err error
+	if e.backend, err = o.backend(e.file); err != nil {
+		return err
+	}
+	if e.backend == BackendLlamaCPP {
+		return e.openForeign()
+	}
 	model, err := arch.Record(e.file, arch.Options{Context: o.Context, DefaultContext: DefaultContext})
 	if err != nil {
-		return err
+		return hintForeign(err)
 	}
 	e.model = model
 	e.context = o.Context
@@ -138,7 +153,7 @@ func (o *Options) check() error {
 // limits sizes the plan: full tables for every sequence, of windowed layers only what their window and a step cover.
 func (e *Engine) limits() (kernels.Limits, error) {
 	o := &e.options
-	l := kernels.Limits{MaxRows: o.StepRows, MaxWanted: min(o.StepRows, max(o.Sequences, 1)), CacheDType: kernels.F16}
+	l := kernels.Limits{KeepActivations: o.Trace, MaxRows: o.StepRows, MaxWanted: min(o.StepRows, max(o.Sequences, 1)), CacheDType: kernels.F16}
 	if o.AllLogits {
 		l.MaxWanted = o.StepRows
 	}

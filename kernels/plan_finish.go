@@ -14,6 +14,8 @@ type Limits struct {
 	MaxWanted  int   // rows whose logits a step can return
 	CacheDType DType // F32 or F16
 	Pages      []int // pages of each page kind
+
+	KeepActivations bool // no memory is reused within a step: every activation can be read after it
 }
 
 // Finish checks the recorded plan, lays out activations (memory is reused once a value's last reader has run) and the
@@ -39,7 +41,7 @@ func (p *Plan) Finish(l Limits) error {
 	}
 	p.MaxRows, p.MaxWanted = l.MaxRows, l.MaxWanted
 	p.pages = append([]int(nil), l.Pages...)
-	p.layOutActivations()
+	p.layOutActivations(l.KeepActivations)
 	p.layOutCache(l)
 	p.finished = true
 	return nil
@@ -103,8 +105,8 @@ func (p *Plan) lifetimes() []lifetime {
 	return all
 }
 
-// layOutActivations gives each activation the lowest free offset over its lifetime.
-func (p *Plan) layOutActivations() {
+// layOutActivations gives each activation the lowest free offset over its lifetime; keep makes lifetimes endless.
+func (p *Plan) layOutActivations(keep bool) {
 	type placed struct {
 		lifetime
 		offset int64
@@ -113,7 +115,7 @@ func (p *Plan) layOutActivations() {
 	for _, l := range p.lifetimes() {
 		kept := live[:0]
 		for _, x := range live {
-			if x.last >= l.first {
+			if keep || x.last >= l.first {
 				kept = append(kept, x)
 			}
 		}

@@ -49,6 +49,12 @@ var table = []Row{
 // Known lists the architectures of the table.
 func Known() []Row { return append([]Row(nil), table...) }
 
+// Native says whether the table has an architecture.
+func Native(name string) bool {
+	_, ok := find(name)
+	return ok
+}
+
 func find(name string) (Row, bool) {
 	for _, r := range table {
 		if r.Name == name {
