@@ -6,7 +6,7 @@ PROMPT  ?= Write two sentences about the sea.
 SOURCES := $(shell find . -name '*.go' -o -name '*.c' -o -name '*.h' -o -name '*.jinja' | grep -v '^./bin')
 FUZZTIME ?= 30s
 
-.PHONY: all run test race bench fuzz lint asan golden clean help
+.PHONY: all run test race bench fuzz lint asan llamacpp golden clean help
 
 all: $(BIN) ## build bin/infer
 
@@ -26,6 +26,14 @@ race: ## all tests under the race detector
 asan: ## the C kernels under AddressSanitizer and UndefinedBehaviorSanitizer
 	CGO_CFLAGS="-g0 -fsanitize=undefined -fno-sanitize-recover=undefined" CGO_LDFLAGS="-fsanitize=undefined" \
 		$(GO) test -asan -short -count=1 ./kernels/ ./engine/
+
+# Needs a C++ compiler and an installed libllama with its headers: by pkg-config, or in the folder LLAMA_CPP_DIR (engine/llamacpp/find.sh).
+llamacpp: ## build bin/infer-llamacpp, which runs what is not native through an installed llama.cpp, and test that
+	@path=$$(engine/llamacpp/find.sh bin/llamacpp) && export PKG_CONFIG_PATH="$$path" && \
+		$(GO) build -tags llamacpp -o bin/infer-llamacpp ./cmd/infer && \
+		$(GO) vet -tags llamacpp ./engine/... ./cmd/infer && \
+		$(GO) test -tags llamacpp -count=1 ./engine/llamacpp ./engine/verify && \
+		$(GO) test -tags llamacpp -count=1 -run 'Foreign|Trace|Backend' ./engine
 
 golden: $(BIN) ## answers and perplexity of two real models against llama.cpp's, frozen in testdata/golden
 	$(BIN) pull smollm2:135m

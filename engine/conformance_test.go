@@ -58,13 +58,7 @@ func conformanceCases(t *testing.T) []conformanceCase {
 		if !known[c.meta.Arch] || c.meta.Group == "embedding" {
 			continue
 		}
-		data, err = os.ReadFile(filepath.Join(dir, "tokens.json"))
-		require.NoError(t, err)
-		var tokens struct{ Tokens []int32 }
-		if json.Unmarshal(data, &c.tokens) != nil {
-			require.NoError(t, json.Unmarshal(data, &tokens))
-			c.tokens = tokens.Tokens
-		}
+		c.tokens = readTokens(t, dir)
 		target := filepath.Join(dir, "logits_exact.f32")
 		if _, err := os.Stat(target); err != nil {
 			target = filepath.Join(dir, "logits_ref.f32")
@@ -74,6 +68,17 @@ func conformanceCases(t *testing.T) []conformanceCase {
 	}
 	require.NotEmpty(t, cases)
 	return cases
+}
+
+func readTokens(t *testing.T, dir string) (tokens []int32) {
+	data, err := os.ReadFile(filepath.Join(dir, "tokens.json"))
+	require.NoError(t, err)
+	if json.Unmarshal(data, &tokens) == nil {
+		return tokens
+	}
+	var object struct{ Tokens []int32 }
+	require.NoError(t, json.Unmarshal(data, &object))
+	return object.Tokens
 }
 
 func relativeL2(a, b []float32) float64 {

@@ -20,6 +20,7 @@ type tinyModel struct {
 	experts, used                   uint32
 	window                          uint32 // > 0: a Gemma 2, whose even layers have this window
 	noVocabulary                    bool
+	arch                            string // empty: by the window
 	template                        string
 }
 
@@ -42,6 +43,9 @@ func (m tinyModel) writeTo(path string) error {
 		w.SetUint32("gemma2.attention.sliding_window", m.window)
 		w.SetUint32("gemma2.attention.key_length", uint32(m.dim/m.heads))
 		w.SetUint32("gemma2.attention.value_length", uint32(m.dim/m.heads))
+	}
+	if m.arch != "" {
+		arch = m.arch
 	}
 	w.SetString("general.architecture", arch)
 	for key, value := range map[string]int64{"context_length": 512, "embedding_length": m.dim, "block_count": m.layers, "feed_forward_length": m.ff,

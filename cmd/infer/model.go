@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"io"
+	"log/slog"
 	"os"
 	"strconv"
 	"strings"
@@ -19,6 +20,7 @@ import (
 type modelFlags struct {
 	path    string
 	options engine.Options
+	verbose bool
 }
 
 // add registers the flags; -m is required unless the command takes the model as an argument.
@@ -34,6 +36,8 @@ func (f *modelFlags) add(cmd *cobra.Command, withPath bool) {
 	flags.StringVar(&f.options.Variant, "cpu", "", "instruction set: avx512, avx2 or ref (default: $INFER_CPU, else the best here)")
 	flags.StringVar(&f.options.CacheType, "cache-type", "f16", "type of cached keys and values: f16 or f32")
 	flags.BoolVar(&f.options.NoRepack, "no-repack", false, "use the weights as they lie in the file: less memory, slower")
+	flags.StringVar(&f.options.Backend, "backend", "", "native or llama.cpp (default: native where the architecture is, else llama.cpp where this build has it)")
+	flags.BoolVar(&f.verbose, "verbose", false, "print what llama.cpp logs to standard error")
 	flags.StringVar(&f.options.PreTokenizer, "pre-tokenizer", "", "pre-tokenizer for a file whose own is unknown")
 }
 
@@ -52,7 +56,28 @@ func (f *modelFlags) open(cmd *cobra.Command) (*engine.Engine, error) {
 	if err != nil {
 		return nil, err
 	}
-	return engine.Open(path, f.options)
+	return f.openPath(cmd, path)
+}
+
+// openPath opens the model in a file, and says so where it is not the native engine that computes it.
+func (f *modelFlags) openPath(cmd *cobra.Command, path string) (*engine.Engine, error) {
+	level := slog.LevelError + 1 // errors come back as errors
+	if f.verbose {
+		level = slog.LevelDebug
+	}
+	f.options.Log = slog.New(slog.NewTextHandler(cmd.ErrOrStderr(), &slog.HandlerOptions{Level: level}))
+	e, err := engine.Open(path, f.options)
+	if err != nil {
+		return nil, err
+	}
+	if e.Backend() != engine.BackendNative {
+		why := fmt.Sprintf("architecture %q is not native", e.Model().Arch)
+		if f.options.Backend != "" {
+			why = "as --backend says"
+		}
+		fmt.Fprintf(cmd.ErrOrStderr(), "infer: %s: computing with %s\n", why, e.Device())
+	}
+	return e, nil
 }
 
 // parseTokens reads comma-separated token ids.

@@ -34,6 +34,7 @@ var commands = []func() *cobra.Command{
 	newShow,
 	newTemplateCommand,
 	newTokenize,
+	newVerify,
 }
 
 // newRoot builds the command tree.

@@ -78,7 +78,7 @@ func (f *runFlags) run(cmd *cobra.Command, args []string) error {
 		return err
 	}
 	f.model.options.Context, f.model.options.Template, f.model.options.Sequences = f.context, f.template, 1
-	e, err := engine.Open(path, f.model.options)
+	e, err := f.model.openPath(cmd, path)
 	if err != nil {
 		return err
 	}

@@ -2,6 +2,7 @@ package main
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"strings"
@@ -57,7 +58,7 @@ func show(w io.Writer, f *gguf.File, contextLength int, tensors, plan bool) erro
 	}
 	m, err := arch.Record(f, arch.Options{Context: contextLength, DefaultContext: engine.DefaultContext})
 	if err != nil {
-		fmt.Fprintf(w, "\nwould not run: %v\n", err)
+		showForeign(w, err)
 		return nil
 	}
 	showRun(w, f, m, contextLength)
@@ -65,6 +66,20 @@ func show(w io.Writer, f *gguf.File, contextLength int, tensors, plan bool) erro
 		fmt.Fprintf(w, "\nplan\n%s", m.Plan)
 	}
 	return nil
+}
+
+// showForeign says what becomes of a file that the native engine refuses.
+func showForeign(w io.Writer, err error) {
+	var unknown *arch.UnknownArchitectureError
+	version, built := engine.LlamaCPP()
+	switch {
+	case errors.As(err, &unknown) && built:
+		fmt.Fprintf(w, "\nwould run through llama.cpp %s: architecture %q is not native\n  native are %s\n", version, unknown.Name, strings.Join(unknown.Known, ", "))
+	case errors.As(err, &unknown):
+		fmt.Fprintf(w, "\nwould not run: %v\n  llama.cpp may know the architecture: a build with the tag llamacpp runs it through an installed libllama\n", err)
+	default:
+		fmt.Fprintf(w, "\nwould not run: %v\n", err)
+	}
 }
 
 // showMetadata lists the keys in order; long values are cut, arrays summarised.

@@ -12,6 +12,7 @@
 
 #include <dlfcn.h>
 
+#include <algorithm>
 #include <atomic>
 #include <cstdio>
 #include <cstring>
@@ -42,11 +43,11 @@ thread_local bool assert_failed; // inside the innermost of them
 
 void on_abort(const char *message)
 {
-    std::string copy(message);
-    inferLlamaLog(GGML_LOG_LEVEL_ERROR, &copy[0]);
+    std::string line = std::string(message) + "\n";
+    inferLlamaLog(GGML_LOG_LEVEL_ERROR, &line[0]);
     if (guards > 0) {
         assert_failed = true;
-        throw assertion(copy);
+        throw assertion(message);
     }
 }
 
@@ -227,8 +228,8 @@ llama_context_params context_params(bridge *b)
     const bridge_options &o = b->options;
     llama_context_params p = llama_context_default_params();
     p.n_ctx = (uint32_t)o.cells;
-    p.n_batch = (uint32_t)o.batch;
-    p.n_ubatch = may_split(b) && o.batch > 512 ? 512 : (uint32_t)o.batch;
+    p.n_batch = (uint32_t)std::max(o.batch, o.sequences); // the library asserts room for an output of every sequence
+    p.n_ubatch = may_split(b) ? std::min(p.n_batch, 512u) : p.n_batch;
     p.n_seq_max = (uint32_t)o.sequences;
     p.n_threads = p.n_threads_batch = o.threads;
     p.kv_unified = true; // sequences share cells: a copied prefix costs none
@@ -283,6 +284,11 @@ int open_context(bridge *b, bridge_text *error)
     if (!b->context) {
         say(error, "the library cannot make a context");
         return BRIDGE_MEMORY;
+    }
+    // Its logits' memory would be there all the same, and hold nothing.
+    if (!b->options.vectors && !llama_get_memory(b->context.get())) {
+        say(error, "the model gives vectors, or does not read left to right: it has no logits of next tokens");
+        return BRIDGE_INVALID;
     }
     start_threads(b);
     b->batch = llama_batch_init(b->options.batch, 0, 1);
@@ -430,6 +436,10 @@ int bridge_decode(bridge *b, const int32_t *ids, const int32_t *positions, const
                   const float **values, bridge_text *error)
 {
     return b->run(error, [&] {
+        if (rows < 1 || rows > b->options.batch) {
+            say(error, "more rows than a batch has room for");
+            return (int)BRIDGE_INVALID;
+        }
         llama_batch &batch = b->batch;
         bool any = false;
         batch.n_tokens = rows;

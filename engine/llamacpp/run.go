@@ -74,9 +74,9 @@ func (d *Device) checkBatch(b *kernels.Batch) ([]span, error) {
 	switch {
 	case d.bridge == nil:
 		return nil, fmt.Errorf("run: %w: the device is closed", kernels.ErrInvalid)
-	case n == 0 || n > d.options.Rows || len(b.Positions) != n || len(b.Sequences) != n || len(b.Wanted) > n:
+	case n == 0 || n > d.options.Rows || n > len(d.pages)*kernels.PageTokens || len(b.Positions) != n || len(b.Sequences) != n || len(b.Wanted) > n:
 		return nil, fmt.Errorf("run: %w: %d ids, %d positions, %d sequences, %d wanted; the device takes 1 to %d rows", kernels.ErrInvalid, n,
-			len(b.Positions), len(b.Sequences), len(b.Wanted), d.options.Rows)
+			len(b.Positions), len(b.Sequences), len(b.Wanted), min(d.options.Rows, len(d.pages)*kernels.PageTokens))
 	case b.SequenceCount < 1 || b.SequenceCount > d.options.Sequences:
 		return nil, fmt.Errorf("run: %w: %d sequences, the device was opened for %d", kernels.ErrInvalid, b.SequenceCount, d.options.Sequences)
 	case b.TablePages < 0 || len(b.Pages) != b.SequenceCount*b.TablePages:

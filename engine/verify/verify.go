@@ -80,18 +80,14 @@ func Run(ctx context.Context, path string, tokens []int32, o Options) (*Report, 
 	if o.Bound > 0 {
 		bound = o.Bound
 	}
-	c := &comparison{tokens: tokens, options: o, report: &Report{Bound: bound}, trace: newTrace(bound)}
+	c := newComparison(tokens, bound, o)
 	if err := c.native(ctx, path); err != nil {
 		return nil, err
 	}
 	if err := c.foreign(ctx, path); err != nil {
 		return nil, err
 	}
-	c.report.summarize(c.sum)
-	if !o.NoTrace {
-		c.trace.report(c.report)
-	}
-	return c.report, nil
+	return c.finish(), nil
 }
 
 // checkFile refuses files that only one engine can compute, and returns the bound for their weights.
@@ -125,6 +121,19 @@ type comparison struct {
 	logits  [][]float32 // native, by token
 	sum     distance
 	trace   *trace
+}
+
+func newComparison(tokens []int32, bound float64, o Options) *comparison {
+	return &comparison{tokens: tokens, options: o, report: &Report{Bound: bound}, trace: newTrace(bound)}
+}
+
+// finish draws the conclusions, once both engines have run.
+func (c *comparison) finish() *Report {
+	c.report.summarize(c.sum)
+	if !c.options.NoTrace {
+		c.trace.report(c.report)
+	}
+	return c.report
 }
 
 func (c *comparison) say(what string) {
