@@ -32,7 +32,7 @@ llamacpp: ## build bin/infer-llamacpp, which runs what is not native through an 
 	@path=$$(engine/llamacpp/find.sh bin/llamacpp) && export PKG_CONFIG_PATH="$$path" && \
 		$(GO) build -tags llamacpp -o bin/infer-llamacpp ./cmd/infer && \
 		$(GO) vet -tags llamacpp ./engine/... ./cmd/infer && \
-		$(GO) test -tags llamacpp -count=1 ./engine/llamacpp ./engine/verify && \
+		$(GO) test -tags llamacpp -count=1 ./engine/llamacpp ./engine/verify ./cmd/infer && \
 		$(GO) test -tags llamacpp -count=1 -run 'Foreign|Trace|Backend' ./engine
 
 golden: $(BIN) ## answers and perplexity of two real models against llama.cpp's, frozen in testdata/golden
