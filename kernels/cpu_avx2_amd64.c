@@ -338,5 +338,5 @@ static bool avx2_supported(void) { return __builtin_cpu_supports("avx2") && __bu
 
 const struct cpu_variant infer_cpu_avx2 = {
     .name = "avx2", .supported = avx2_supported, .panel_bytes = infer_packed_bytes, .pack = infer_pack,
-    .product = avx2_product, .product_scratch = avx2_product_scratch, CPU_ROWS(rows_quantize32)
+    .product = avx2_product, .product_scratch = avx2_product_scratch, CPU_ROWS(rows_quantize32, rows_quantize256)
 };
