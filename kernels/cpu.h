@@ -69,7 +69,7 @@ static inline const void *column(const struct columns *c, int64_t i)
 }
 
 #define FEW_COLUMNS 8 // below it products read packed weights directly, at the speed of memory
-#define MAX_PRODUCT_COLUMNS 256 // columns of one call; more are several calls
+#define MAX_PRODUCT_COLUMNS 512 // columns of one call; more are several calls
 
 // What surrounds a product: v = scale*(y + bias); v = act(v) [* (y2 + bias2)]; out = v + residual.
 struct epilogue {
@@ -137,7 +137,7 @@ const struct cpu_variant *infer_cpu_variant(const char *name);
 
 // Floats of scratch that an attention job needs.
 int64_t infer_attention_scratch(const struct infer_cache_layer *l, int32_t query_rows);
-#define ATTENTION_TILE 16 // query rows (rows x heads) of one job at most, unless a group alone has more heads
+#define ATTENTION_TILE 64 // query rows (rows x heads) of one job at most, unless a group alone has more heads
 
 enum act_form infer_form_of(enum infer_dtype t);
 

@@ -136,18 +136,18 @@ static struct partial weigh(const struct attention_job *job, float *scores, int 
     float lanes[BLOCK];
     struct partial result;
     v16 highest = v_set1(-INFINITY), sum = v_set1(0);
-    for (int i = 0; i < BLOCK; i += 16) {
-        v16 s = v_mul(v_load(scores + i), v_set1(job->scale));
-        if (job->softcap > 0)
-            s = v_mul(v_set1(job->softcap), v_tanh(v_div(s, v_set1(job->softcap))));
-        v_store(lanes + i, s);
-    }
+    for (int i = 0; i < BLOCK; i += 16)
+        v_store(lanes + i, v_mul(v_load(scores + i), v_set1(job->scale)));
+    if (job->softcap > 0)
+        for (int i = 0; i < BLOCK; i += 16)
+            v_store(lanes + i, v_mul(v_set1(job->softcap), v_tanh(v_div(v_load(lanes + i), v_set1(job->softcap)))));
     if (slope != 0) // distance: own position minus the block's first
         for (int j = from; j < to; j++)
             lanes[j] = lanes[j] - slope * (float)(distance - j);
-    for (int j = 0; j < BLOCK; j++)
-        if (j < from || j >= to)
-            lanes[j] = -INFINITY;
+    for (int j = 0; j < from; j++)
+        lanes[j] = -INFINITY;
+    for (int j = to; j < BLOCK; j++)
+        lanes[j] = -INFINITY;
     for (int i = 0; i < BLOCK; i += 16)
         highest = v_max(highest, v_load(lanes + i));
     result.m = v_highest(highest);

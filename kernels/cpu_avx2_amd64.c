@@ -8,8 +8,9 @@
 
 #include "simd_avx2.h"
 
+#include "codebooks.h"
 #include "cpu_attention.h"
-#include "cpu_pack.h"
+#include "cpu_codes.h"
 #include "cpu_rows.h"
 
 #define INLINE static inline __attribute__((always_inline))
@@ -60,6 +61,32 @@ static void unpack_nibbles(const uint8_t (*q)[64], const uint64_t *fifth, int of
         }
 }
 
+INLINE __m256i lookup_table(const int8_t values[16], bool biased)
+{
+    __m256i v = _mm256_broadcastsi128_si256(_mm_loadu_si128((const void *)values));
+    return biased ? _mm256_xor_si256(v, _mm256_set1_epi8((char)128)) : v;
+}
+
+static void unpack_codebook(const uint8_t (*q)[64], const int8_t values[16], struct panel32 *out)
+{
+    const __m256i table = lookup_table(values, true), mask = _mm256_set1_epi8(15);
+    for (int j = 0; j < 4; j++)
+        for (int h = 0; h < 64; h += 32) {
+            __m256i v = line(q[j] + h);
+            _mm256_storeu_si256((void *)(out->q[j] + h), _mm256_shuffle_epi8(table, _mm256_and_si256(v, mask)));
+            _mm256_storeu_si256((void *)(out->q[4 + j] + h), _mm256_shuffle_epi8(table, _mm256_and_si256(_mm256_srli_epi16(v, 4), mask)));
+        }
+}
+
+// MXFP4's scales: 2^(e-128), subnormal below 2.
+static void unpack_powers(const uint8_t e[16], float *to)
+{
+    for (int r = 0; r < 16; r++) {
+        uint32_t bits = e[r] < 2 ? UINT32_C(0x00200000) << e[r] : (uint32_t)(e[r] - 1) << 23;
+        memcpy(to + r, &bits, 4);
+    }
+}
+
 static void unpack_block32(enum infer_dtype t, const void *packed, struct panel32 *out)
 {
     switch (t) {
@@ -87,6 +114,18 @@ static void unpack_block32(enum infer_dtype t, const void *packed, struct panel3
         unpack_nibbles(p->q, p->high, 128, out);
         unpack_halves(p->d, out->d[0]);
         unpack_halves(p->m, out->m);
+        break;
+    }
+    case INFER_DTYPE_IQ4_NL: {
+        const struct packed_iq4_nl *p = packed;
+        unpack_codebook(p->q, infer_codebook_iq4, out);
+        unpack_halves(p->d, out->d[0]);
+        break;
+    }
+    case INFER_DTYPE_MXFP4: {
+        const struct packed_mxfp4 *p = packed;
+        unpack_codebook(p->q, infer_codebook_fp4, out);
+        unpack_powers(p->e, out->d[0]);
         break;
     }
     default: { // Q8_0
@@ -148,6 +187,47 @@ static void unpack_q6_k(const struct packed_q6_k *p, struct panel256 *out)
     unpack_halves(p->d, out->d);
 }
 
+static void unpack_code_scales(const struct code_kind *k, const uint8_t *p, struct panel256 *out)
+{
+    const uint8_t *scales = code_scales(k, p), *d = code_d(k, p);
+    int step = k->scales16 ? 1 : 2;
+    for (int j = 0; j < 16 / step; j++)
+        for (int r = 0; r < 16; r++) {
+            out->scale[step * j][r] = k->minimums ? scales[16 * j + r] & 15 : (int8_t)scales[16 * j + r];
+            if (k->minimums)
+                out->min[j / 2][r][j % 2] = scales[16 * j + r] >> 4;
+        }
+    memcpy(out->d, d, 64);
+    if (k->minimums)
+        memcpy(out->dmin, d + 64, 64);
+}
+
+static void unpack_codes(const struct code_kind *k, bool biased, const uint8_t *p, struct panel256 *out)
+{
+    const __m256i values = lookup_table(k->values, biased), nibble = _mm256_set1_epi8(15), three = _mm256_set1_epi8(3), four = _mm256_set1_epi8(4);
+    const uint8_t *lines = k->bits == 3 ? p + 512 : p;
+    if (k->bits == 4)
+        for (int i = 0; i < 32; i++)
+            for (int h = 0; h < 64; h += 32) {
+                __m256i v = line(lines + 64 * i + h);
+                int to = 16 * (i / 8) + i % 8;
+                _mm256_storeu_si256((void *)(out->q[to] + h), _mm256_shuffle_epi8(values, _mm256_and_si256(v, nibble)));
+                _mm256_storeu_si256((void *)(out->q[to + 8] + h), _mm256_shuffle_epi8(values, _mm256_and_si256(_mm256_srli_epi16(v, 4), nibble)));
+            }
+    else
+        for (int i = 0; i < 16; i++)
+            for (int h = 0; h < 64; h += 32) {
+                __m256i v = line(lines + 64 * i + h), third = k->bits == 3 ? line(p + 64 * (i % 8) + h) : _mm256_setzero_si256();
+                for (int f = 0; f < 4; f++) {
+                    int b = 4 * (i / 8) + f; // the third bit's place, moved to bit 2
+                    __m256i bit = b < 2 ? _mm256_slli_epi16(third, 2 - b) : _mm256_srli_epi16(third, b - 2);
+                    __m256i code = _mm256_or_si256(_mm256_and_si256(_mm256_srli_epi16(v, 2 * f), three), _mm256_and_si256(bit, four));
+                    _mm256_storeu_si256((void *)(out->q[32 * (i / 8) + 8 * f + i % 8] + h), _mm256_shuffle_epi8(values, code));
+                }
+            }
+    unpack_code_scales(k, p, out);
+}
+
 static void unpack_block256(enum infer_dtype t, const void *packed, struct panel256 *out)
 {
     if (t == INFER_DTYPE_Q4_K) {
@@ -158,8 +238,10 @@ static void unpack_block256(enum infer_dtype t, const void *packed, struct panel
         const struct packed_q5_k *p = packed;
         unpack_lines_k(p->q, p->high, out);
         unpack_scales_k(p->scale, p->min, p->d, p->dmin, out);
-    } else {
+    } else if (t == INFER_DTYPE_Q6_K) {
         unpack_q6_k(packed, out);
+    } else {
+        unpack_codes(infer_code_kind(t), t != INFER_DTYPE_Q2_K, packed, out);
     }
 }
 
@@ -338,5 +420,5 @@ static bool avx2_supported(void) { return __builtin_cpu_supports("avx2") && __bu
 
 const struct cpu_variant infer_cpu_avx2 = {
     .name = "avx2", .supported = avx2_supported, .panel_bytes = infer_packed_bytes, .pack = infer_pack,
-    .product = avx2_product, .product_scratch = avx2_product_scratch, CPU_ROWS(rows_quantize32)
+    .product = avx2_product, .product_scratch = avx2_product_scratch, CPU_ROWS(rows_quantize32, rows_quantize256)
 };

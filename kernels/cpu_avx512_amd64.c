@@ -7,8 +7,9 @@
 
 #include "simd_avx512.h"
 
+#include "codebooks.h"
 #include "cpu_attention.h"
-#include "cpu_pack.h"
+#include "cpu_codes.h"
 #include "cpu_rows.h"
 
 #define INLINE static inline __attribute__((always_inline))
@@ -54,6 +55,29 @@ INLINE void unpack_nibbles(const uint8_t (*q)[64], const uint64_t *fifth, int of
     }
 }
 
+#include "cpu_avx512_codes.h"
+
+// MXFP4's scales: 2^(e-128), subnormal below 2.
+INLINE __m512 powers16(const uint8_t *p)
+{
+    __m512i e = _mm512_cvtepu8_epi32(_mm_loadu_si128((const void *)p)), one = _mm512_set1_epi32(1);
+    __m512i normal = _mm512_slli_epi32(_mm512_sub_epi32(e, one), 23), subnormal = _mm512_sllv_epi32(_mm512_set1_epi32(0x00200000), e);
+    return _mm512_castsi512_ps(_mm512_mask_blend_epi32(_mm512_cmple_epi32_mask(e, one), normal, subnormal));
+}
+
+INLINE void unpack_codebook(const uint8_t (*q)[64], const int8_t values[16], __m512 d, struct panel32 *out)
+{
+    const __m512i table = lookup_table(values, true);
+    UNROLL for (int j = 0; j < 4; j++)
+    {
+        __m512i low, high;
+        split(q[j], &low, &high);
+        _mm512_storeu_si512(out->q[j], _mm512_shuffle_epi8(table, low));
+        _mm512_storeu_si512(out->q[4 + j], _mm512_shuffle_epi8(table, high));
+    }
+    _mm512_storeu_ps(out->d[0], d);
+}
+
 INLINE void unpack_block32(enum infer_dtype t, const void *packed, struct panel32 *out)
 {
     switch (t) {
@@ -81,6 +105,16 @@ INLINE void unpack_block32(enum infer_dtype t, const void *packed, struct panel3
         unpack_nibbles(p->q, p->high, 128, out);
         _mm512_storeu_ps(out->d[0], halves16(p->d));
         _mm512_storeu_ps(out->m, halves16(p->m));
+        break;
+    }
+    case INFER_DTYPE_IQ4_NL: {
+        const struct packed_iq4_nl *p = packed;
+        unpack_codebook(p->q, infer_codebook_iq4, halves16(p->d), out);
+        break;
+    }
+    case INFER_DTYPE_MXFP4: {
+        const struct packed_mxfp4 *p = packed;
+        unpack_codebook(p->q, infer_codebook_fp4, powers16(p->e), out);
         break;
     }
     default: { // Q8_0
@@ -161,8 +195,10 @@ INLINE void unpack_block256(enum infer_dtype t, const void *packed, struct panel
         unpack_q4_k(packed, out);
     else if (t == INFER_DTYPE_Q5_K)
         unpack_q5_k(packed, out);
-    else
+    else if (t == INFER_DTYPE_Q6_K)
         unpack_q6_k(packed, out);
+    else
+        unpack_codes(infer_code_kind(t), t != INFER_DTYPE_Q2_K, packed, out);
 }
 
 // ---- tiles: 16 rows x NC columns, added to y ----
@@ -343,6 +379,8 @@ FEW32(few_q4_1, INFER_DTYPE_Q4_1)
 FEW32(few_q5_0, INFER_DTYPE_Q5_0)
 FEW32(few_q5_1, INFER_DTYPE_Q5_1)
 FEW32(few_q8_0, INFER_DTYPE_Q8_0)
+FEW32(few_iq4_nl, INFER_DTYPE_IQ4_NL)
+FEW32(few_mxfp4, INFER_DTYPE_MXFP4)
 
 #define FEW256(NAME, TYPE)                                                                                                   \
     static void NAME(const uint8_t *packed, int64_t bytes, int64_t blocks, const struct columns *x, float *y, int64_t s)     \
@@ -357,13 +395,23 @@ FEW256(few_q4_k, INFER_DTYPE_Q4_K)
 FEW256(few_q5_k, INFER_DTYPE_Q5_K)
 FEW256(few_q6_k, INFER_DTYPE_Q6_K)
 
+static void few_codes(enum infer_dtype t, const uint8_t *packed, int64_t bytes, int64_t blocks, const struct columns *x, float *y, int64_t s)
+{
+    struct panel256 p;
+    for (int64_t b = 0; b < blocks; b++, packed += bytes) {
+        unpack_block256(t, packed, &p);
+        tiles256(t, &p, 1, x, b * (int64_t)sizeof(struct act256), y, s);
+    }
+}
+
 // One column, straight from the packed form: nothing is stored on the way.
-#define ONE32(NAME, PACKED, OFFSET, FIFTH, MINIMUM)                                                                          \
+#define ONE32(NAME, PACKED, TABLE, SCALES, OFFSET, CODES, MINIMUM)                                                                          \
     static void NAME(const uint8_t *packed, int64_t groups, const uint8_t *x, float *y)                                      \
     {                                                                                                                        \
         const struct PACKED *p = (const struct PACKED *)packed;                                                              \
         const struct act32 *a = (const struct act32 *)x;                                                                     \
-        const __m512i add = _mm512_set1_epi8((char)(OFFSET));                                                                \
+        const __m512i add = _mm512_set1_epi8((char)(OFFSET)), table = TABLE;                                                 \
+        (void)add, (void)table;                                                                                              \
         __m512 f = _mm512_setzero_ps();                                                                                      \
         for (int64_t b = 0; b < groups; b++, p++, a++) {                                                                     \
             __m512i s0 = _mm512_set1_epi32(a->bias), s1 = _mm512_setzero_si512();                                            \
@@ -371,25 +419,29 @@ FEW256(few_q6_k, INFER_DTYPE_Q6_K)
             {                                                                                                                \
                 __m512i low, high;                                                                                           \
                 split(p->q[j], &low, &high);                                                                                 \
-                low = _mm512_add_epi8(low, add);                                                                             \
-                high = _mm512_add_epi8(high, add);                                                                           \
-                FIFTH                                                                                                        \
+                CODES                                                                                                        \
                 s0 = _mm512_dpbusd_epi32(s0, low, broadcast4(a->q + 4 * j));                                                 \
                 s1 = _mm512_dpbusd_epi32(s1, high, broadcast4(a->q + 16 + 4 * j));                                           \
             }                                                                                                                \
-            f = _mm512_fmadd_ps(_mm512_cvtepi32_ps(_mm512_add_epi32(s0, s1)), _mm512_mul_ps(halves16(p->d), _mm512_set1_ps(a->d)), f); \
+            f = _mm512_fmadd_ps(_mm512_cvtepi32_ps(_mm512_add_epi32(s0, s1)), _mm512_mul_ps(SCALES, _mm512_set1_ps(a->d)), f); \
             MINIMUM                                                                                                          \
         }                                                                                                                    \
         _mm512_storeu_ps(y, f);                                                                                              \
     }
+#define ADD_OFFSET low = _mm512_add_epi8(low, add), high = _mm512_add_epi8(high, add);
+#define LOOK_UP low = _mm512_shuffle_epi8(table, low), high = _mm512_shuffle_epi8(table, high);
+#define NO_TABLE _mm512_setzero_si512()
 #define FIFTH_BIT                                                                   \
+    ADD_OFFSET                                                                      \
     low = _mm512_mask_add_epi8(low, p->high[j], low, _mm512_set1_epi8(16));         \
     high = _mm512_mask_add_epi8(high, p->high[4 + j], high, _mm512_set1_epi8(16));
 #define ADD_MINIMUM f = _mm512_fmadd_ps(halves16(p->m), _mm512_set1_ps(a->ds), f);
-ONE32(one_q4_0, packed_q4_0, 128 - 8, , )
-ONE32(one_q4_1, packed_q4_1, 128, , ADD_MINIMUM)
-ONE32(one_q5_0, packed_q5_0, 128 - 16, FIFTH_BIT, )
-ONE32(one_q5_1, packed_q5_1, 128, FIFTH_BIT, ADD_MINIMUM)
+ONE32(one_q4_0, packed_q4_0, NO_TABLE, halves16(p->d), 128 - 8, ADD_OFFSET, )
+ONE32(one_q4_1, packed_q4_1, NO_TABLE, halves16(p->d), 128, ADD_OFFSET, ADD_MINIMUM)
+ONE32(one_q5_0, packed_q5_0, NO_TABLE, halves16(p->d), 128 - 16, FIFTH_BIT, )
+ONE32(one_q5_1, packed_q5_1, NO_TABLE, halves16(p->d), 128, FIFTH_BIT, ADD_MINIMUM)
+ONE32(one_iq4_nl, packed_iq4_nl, lookup_table(infer_codebook_iq4, true), halves16(p->d), 0, LOOK_UP, )
+ONE32(one_mxfp4, packed_mxfp4, lookup_table(infer_codebook_fp4, true), powers16(p->e), 0, LOOK_UP, )
 
 static void one_q8_0(const uint8_t *packed, int64_t groups, const uint8_t *x, float *y)
 {
@@ -506,7 +558,10 @@ static void packed_few(const struct weight *w, const uint8_t *packed, const stru
         case INFER_DTYPE_Q8_0: one_q8_0(packed, blocks, in, y); return;
         case INFER_DTYPE_Q4_K: one_q4_k(packed, blocks, in, y); return;
         case INFER_DTYPE_Q5_K: one_q5_k(packed, blocks, in, y); return;
-        default: one_q6_k(packed, blocks, in, y); return;
+        case INFER_DTYPE_IQ4_NL: one_iq4_nl(packed, blocks, in, y); return;
+        case INFER_DTYPE_MXFP4: one_mxfp4(packed, blocks, in, y); return;
+        case INFER_DTYPE_Q6_K: one_q6_k(packed, blocks, in, y); return;
+        default: one_codes(infer_code_kind(w->dtype), packed, blocks, in, y); return;
         }
     }
     for (int64_t c = 0; c < x->count; c++)
@@ -519,7 +574,10 @@ static void packed_few(const struct weight *w, const uint8_t *packed, const stru
     case INFER_DTYPE_Q8_0: few_q8_0(packed, bytes, blocks, x, y, y_stride); break;
     case INFER_DTYPE_Q4_K: few_q4_k(packed, bytes, blocks, x, y, y_stride); break;
     case INFER_DTYPE_Q5_K: few_q5_k(packed, bytes, blocks, x, y, y_stride); break;
-    default: few_q6_k(packed, bytes, blocks, x, y, y_stride); break;
+    case INFER_DTYPE_IQ4_NL: few_iq4_nl(packed, bytes, blocks, x, y, y_stride); break;
+    case INFER_DTYPE_MXFP4: few_mxfp4(packed, bytes, blocks, x, y, y_stride); break;
+    case INFER_DTYPE_Q6_K: few_q6_k(packed, bytes, blocks, x, y, y_stride); break;
+    default: few_codes(w->dtype, packed, bytes, blocks, x, y, y_stride); break;
     }
 }
 
@@ -624,6 +682,42 @@ static void avx512_quantize32(const float *x, int64_t n, struct act32 *out)
     }
 }
 
+// rows_quantize256 with its integers in vectors, for the same result: sums of 16 by products with ones.
+static void avx512_quantize256(const float *x, int64_t n, struct act256 *out)
+{
+    const __m512i ones = _mm512_set1_epi8(1);
+    for (int64_t b = 0; b < n / 256; b++, x += 256, out++) {
+        float unit[16];
+        int32_t sums[16];
+        for (int g = 0; g < 4; g++) {
+            __m512 a[4];
+            for (int i = 0; i < 4; i++)
+                a[i] = _mm512_loadu_ps(x + 64 * g + 16 * i);
+            float highest = v_highest(v_max(v_max(v_abs(a[0]), v_abs(a[1])), v_max(v_abs(a[2]), v_abs(a[3]))));
+            __m512 inverse = _mm512_set1_ps(highest > 0 ? 127.0f / highest : 0.0f);
+            out->d[g] = highest / 127.0f;
+            for (int i = 0; i < 4; i++) {
+                unit[4 * g + i] = out->d[g];
+                _mm_storeu_si128((void *)(out->q + 64 * g + 16 * i), _mm512_cvtepi32_epi8(_mm512_cvtps_epi32(_mm512_mul_ps(a[i], inverse))));
+            }
+            __m512i fours = _mm512_dpbusd_epi32(_mm512_setzero_si512(), ones, _mm512_loadu_si512(out->q + 64 * g));
+            fours = _mm512_add_epi32(fours, _mm512_shuffle_epi32(fours, 0x4e));
+            fours = _mm512_add_epi32(fours, _mm512_shuffle_epi32(fours, 0xb1));
+            _mm512_mask_compressstoreu_epi32(sums + 4 * g, 0x1111, fours);
+        }
+        __m512i sum = _mm512_loadu_si512(sums), biases = _mm512_mullo_epi32(sum, _mm512_set1_epi32(-128));
+        __m512 scaled_sums = _mm512_mul_ps(_mm512_loadu_ps(unit), _mm512_cvtepi32_ps(sum));
+        float highest_sum = v_highest(v_abs(scaled_sums));
+        out->ds = highest_sum / 16383.0f;
+        __m512i parts = _mm512_cvtps_epi32(_mm512_mul_ps(scaled_sums, _mm512_set1_ps(highest_sum > 0 ? 16383.0f / highest_sum : 0.0f)));
+        _mm512_storeu_si512(out->bias16, biases);
+        _mm256_storeu_si256((void *)out->sum16, _mm512_cvtepi32_epi16(parts));
+        __m512i pairs = _mm512_add_epi32(parts, _mm512_shuffle_epi32(parts, 0xb1)), both = _mm512_add_epi32(biases, _mm512_shuffle_epi32(biases, 0xb1));
+        _mm256_storeu_si256((void *)out->bias32, _mm512_castsi512_si256(_mm512_maskz_compress_epi32(0x5555, both)));
+        _mm_storeu_si128((void *)out->sum32, _mm256_cvtepi32_epi16(_mm512_castsi512_si256(_mm512_maskz_compress_epi32(0x5555, pairs))));
+    }
+}
+
 static bool avx512_supported(void)
 {
     return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl") &&
@@ -632,5 +726,5 @@ static bool avx512_supported(void)
 
 const struct cpu_variant infer_cpu_avx512 = {
     .name = "avx512", .supported = avx512_supported, .panel_bytes = infer_packed_bytes, .pack = infer_pack,
-    .product = avx512_product, .product_scratch = avx512_product_scratch, CPU_ROWS(avx512_quantize32)
+    .product = avx512_product, .product_scratch = avx512_product_scratch, CPU_ROWS(avx512_quantize32, avx512_quantize256)
 };

@@ -62,7 +62,7 @@ struct tiles { // rows of a batch cut where sequences change and at a number of 
     int32_t *first, *count;
     int32_t total;
 };
-#define TILE_SIZES 5 // 1, 2, 4, 8, 16 rows
+#define TILE_SIZES 7 // 1, 2, 4 ... 64 rows
 
 struct device {
     const struct cpu_variant *variant;

@@ -1,7 +1,7 @@
 // cpu_pack.c - from GGUF's rows to interleaved panels, and from any type's rows to 8-bit panels. Plain C, at memory speed:
 // the work is transposing 4-byte words.
 
-#include "cpu_pack.h"
+#include "cpu_codes.h"
 
 static uint32_t load32(const uint8_t *p)
 {
@@ -98,6 +98,19 @@ static void pack_block(enum infer_dtype t, const uint8_t *const *rows, int64_t a
         interleave(rows, at + 8, 4, 0, p->q);
         break;
     }
+    case INFER_DTYPE_IQ4_NL: {
+        struct packed_iq4_nl *p = out;
+        halves(rows, at, p->d);
+        interleave(rows, at + 2, 4, 0, p->q);
+        break;
+    }
+    case INFER_DTYPE_MXFP4: {
+        struct packed_mxfp4 *p = out;
+        for (int r = 0; r < 16; r++)
+            p->e[r] = rows[r][at];
+        interleave(rows, at + 1, 4, 0, p->q);
+        break;
+    }
     case INFER_DTYPE_Q8_0: {
         struct packed_q8_0 *p = out;
         halves(rows, at, p->d);
@@ -147,11 +160,13 @@ static int64_t packed_block_bytes(enum infer_dtype t)
     case INFER_DTYPE_Q4_1: return sizeof(struct packed_q4_1);
     case INFER_DTYPE_Q5_0: return sizeof(struct packed_q5_0);
     case INFER_DTYPE_Q5_1: return sizeof(struct packed_q5_1);
+    case INFER_DTYPE_IQ4_NL: return sizeof(struct packed_iq4_nl);
+    case INFER_DTYPE_MXFP4: return sizeof(struct packed_mxfp4);
     case INFER_DTYPE_Q8_0: return sizeof(struct packed_q8_0);
     case INFER_DTYPE_Q4_K: return sizeof(struct packed_q4_k);
     case INFER_DTYPE_Q5_K: return sizeof(struct packed_q5_k);
     case INFER_DTYPE_Q6_K: return sizeof(struct packed_q6_k);
-    default: return 0;
+    default: return infer_code_kind(t) ? code_block_bytes(infer_code_kind(t)) : 0;
     }
 }
 
@@ -163,6 +178,10 @@ int64_t infer_packed_bytes(enum infer_dtype t, int64_t cols)
 void infer_pack(enum infer_dtype t, const uint8_t *raw, int64_t stride, int rows, int64_t cols, uint8_t *panel)
 {
     static const uint8_t zeros[256]; // a block of a row that is not there
+    if (infer_code_kind(t)) {
+        infer_pack_codes(t, raw, stride, rows, cols, panel);
+        return;
+    }
     const struct infer_type_traits *traits = infer_type_traits(t);
     int64_t bytes = packed_block_bytes(t);
     const uint8_t *from[16];

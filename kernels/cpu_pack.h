@@ -14,6 +14,8 @@ struct packed_q4_1 { uint8_t q[4][64]; uint16_t d[16], m[16]; };
 // Bit 4*r + b of high[j]: the fifth bit of row r, column 4j + b.
 struct packed_q5_0 { uint8_t q[4][64]; uint64_t high[8]; uint16_t d[16]; };
 struct packed_q5_1 { uint8_t q[4][64]; uint64_t high[8]; uint16_t d[16], m[16]; };
+struct packed_iq4_nl { uint8_t q[4][64]; uint16_t d[16]; }; // nibbles are indices of the codebook
+struct packed_mxfp4 { uint8_t q[4][64]; uint8_t e[16]; };  // likewise; the scale is 2^(e-128)
 struct packed_q8_0 { uint8_t q[8][64]; uint16_t d[16]; }; // 128 added
 // 256 columns. Line i of part c: columns 64c + 4i (low) and 64c + 32 + 4i (high).
 struct packed_q4_k { uint8_t q[4][8][64]; uint8_t scale[8][16]; uint8_t min[4][16][2]; uint16_t d[16], dmin[16]; };

@@ -112,5 +112,5 @@ static int64_t ref_product_scratch(int64_t cols) { (void)cols; return 0; }
 
 const struct cpu_variant infer_cpu_ref = {
     .name = "ref", .supported = ref_supported, .panel_bytes = ref_panel_bytes, .pack = ref_pack,
-    .product = infer_ref_product, .product_scratch = ref_product_scratch, CPU_ROWS(rows_quantize32)
+    .product = infer_ref_product, .product_scratch = ref_product_scratch, CPU_ROWS(rows_quantize32, rows_quantize256)
 };

@@ -58,7 +58,7 @@ static inline void rows_quantize32(const float *x, int64_t n, struct act32 *out)
     }
 }
 
-static void rows_quantize256(const float *x, int64_t n, struct act256 *out)
+static inline void rows_quantize256(const float *x, int64_t n, struct act256 *out)
 {
     for (int64_t b = 0; b < n / 256; b++, x += 256, out++) {
         float sums[16], highest_sum = 0;
@@ -364,7 +364,7 @@ static void rows_float_product(const struct weight *w, int64_t mat, int64_t firs
     }
 }
 
-#define CPU_ROWS(QUANTIZE32)                                                                                                                \
-    .quantize32 = QUANTIZE32, .quantize256 = rows_quantize256, .finish = rows_finish, .norm = rows_norm,                     \
+#define CPU_ROWS(QUANTIZE32, QUANTIZE256)                                                                                                                \
+    .quantize32 = QUANTIZE32, .quantize256 = QUANTIZE256, .finish = rows_finish, .norm = rows_norm,                     \
     .element = rows_element, .rope = rows_rope, .angles = rows_angles, .store_k = rows_store_k, .store_v = rows_store_v,          \
     .expert_sum = rows_expert_sum, .softmax = rows_softmax, .act = rows_act, .attention = rows_attention

@@ -3,6 +3,10 @@
 //
 //	go run ./bench/randommodel -shape llama-1b -o llama-1b-f16.gguf
 //	infer quantize llama-1b-f16.gguf llama-1b-q4_k_m.gguf Q4_K_M
+//
+// Types that infer quantize does not write (IQ, TQ, MXFP4) are made from random bits, with scales that keep values small:
+//
+//	go run ./bench/randommodel -shape llama-1b -type IQ2_XXS -o llama-1b-iq2_xxs.gguf
 package main
 
 import (
@@ -11,9 +15,12 @@ import (
 	"flag"
 	"fmt"
 	"io"
+	"maps"
 	"math"
 	"math/rand/v2"
 	"os"
+	"slices"
+	"strings"
 
 	"github.com/infer-go/infer/engine/gguf"
 	"github.com/infer-go/infer/kernels"
@@ -37,20 +44,24 @@ var shapes = map[string]shape{
 func main() {
 	name := flag.String("shape", "llama-1b", "llama-1b, smollm-135m, moe-1b or tiny")
 	out := flag.String("o", "", "file to write")
+	kind := flag.String("type", "F16", "of the matrices: F16, or one of "+strings.Join(slices.Sorted(maps.Keys(scaleOffsets)), ", ")+" (the embedding stays F16)")
 	seed := flag.Uint64("seed", 1, "seed of the weights")
 	flag.Parse()
 	s, ok := shapes[*name]
+	if _, known := scaleOffsets[*kind]; !known && *kind != "F16" {
+		ok = false
+	}
 	if !ok || *out == "" || flag.NArg() > 0 {
 		flag.Usage()
 		os.Exit(2)
 	}
-	if err := write(*out, *name, s, *seed); err != nil {
+	if err := write(*out, *name, *kind, s, *seed); err != nil {
 		fmt.Fprintln(os.Stderr, "randommodel:", err)
 		os.Exit(1)
 	}
 }
 
-func write(path, name string, s shape, seed uint64) error {
+func write(path, name, kind string, s shape, seed uint64) error {
 	w := gguf.NewFileWriter(path)
 	w.SetString("general.architecture", "llama")
 	w.SetString("general.name", "random "+name)
@@ -74,6 +85,11 @@ func write(path, name string, s shape, seed uint64) error {
 		seed++
 		random := rand.New(rand.NewPCG(seed, 0x9e3779b97f4a7c15))
 		scale := 1 / math.Sqrt(float64(shape[0]))
+		if offset, ok := scaleOffsets[kind]; ok && name != "token_embd.weight" && !strings.Contains(name, "gate_inp") {
+			t, _ := gguf.ParseType(kind) // the table names types of the format
+			w.AddTensor(name, t, shape, func(out io.Writer) error { return blocks(out, random, t, offset, shape) })
+			return
+		}
 		w.AddTensor(name, gguf.F16, shape, func(out io.Writer) error { return matrix(out, random, scale, shape) })
 	}
 	norm := func(name string) {
@@ -101,6 +117,42 @@ func write(path, name string, s shape, seed uint64) error {
 		add(p+"ffn_down.weight", s.ff, s.dim)
 	}
 	return w.Write()
+}
+
+// scaleOffsets are the places of the F16 scale in the blocks of types whose other bits may all be random; -1 marks MXFP4's
+// power of two, -2 IQ1_M's scale in four nibbles.
+var scaleOffsets = map[string]int{"IQ1_S": 0, "IQ1_M": -2, "IQ2_XXS": 0, "IQ2_XS": 0, "IQ2_S": 0, "IQ3_XXS": 0, "IQ3_S": 0, "IQ4_NL": 0, "IQ4_XS": 0,
+	"TQ1_0": 52, "TQ2_0": 64, "MXFP4": -1}
+
+// blocks writes random blocks whose scale is 2^-12.
+func blocks(out io.Writer, random *rand.Rand, t gguf.Type, offset int, shape []int64) error {
+	const scale uint16 = 0x0c00 // F16 bits of 2^-12
+	w := bufio.NewWriterSize(out, 1<<20)
+	n := int64(1)
+	for _, d := range shape {
+		n *= d
+	}
+	block := make([]byte, (t.BlockBytes()+7)/8*8)
+	for range n / int64(t.BlockSize()) {
+		for i := 0; i < len(block); i += 8 {
+			binary.LittleEndian.PutUint64(block[i:], random.Uint64())
+		}
+		switch offset {
+		case -1:
+			block[0] = 127 - 10
+		case -2:
+			for i := range 4 { // a nibble of the scale on top of each 16 bits, the lowest first
+				at := 48 + 2*i + 1
+				block[at] = block[at]&15 | byte(scale>>(4*i)&15)<<4
+			}
+		default:
+			binary.LittleEndian.PutUint16(block[offset:], scale)
+		}
+		if _, err := w.Write(block[:t.BlockBytes()]); err != nil {
+			return err
+		}
+	}
+	return w.Flush()
 }
 
 // matrix writes normally distributed F16 weights.

@@ -1,0 +1,151 @@
+// cpu_avx512_codes.h - part of cpu_avx512_amd64.c: weights as codes (cpu_codes.h), unpacked to 8-bit panels for several
+// columns, or used straight from memory for one.
+
+INLINE __m512i lookup_table(const int8_t values[16], bool biased)
+{
+    __m128i v = _mm_loadu_si128((const void *)values);
+    return _mm512_broadcast_i32x4(biased ? _mm_xor_si128(v, _mm_set1_epi8((char)128)) : v);
+}
+
+// Field f of a line of 2-bit fields, with bit b of a line of third bits.
+INLINE __m512i code3(__m512i two, __m512i third, const int f, const int b)
+{
+    __m512i low = _mm512_and_si512(_mm512_srli_epi16(two, 2 * f), _mm512_set1_epi8(3));
+    __m512i bit = b < 2 ? _mm512_slli_epi16(third, 2 - b) : _mm512_srli_epi16(third, b - 2);
+    return _mm512_or_si512(low, _mm512_and_si512(bit, _mm512_set1_epi8(4)));
+}
+
+INLINE __m512i code2(__m512i two, const int f) { return _mm512_and_si512(_mm512_srli_epi16(two, 2 * f), _mm512_set1_epi8(3)); }
+
+static void unpack_codes(const struct code_kind *k, bool biased, const uint8_t *p, struct panel256 *out)
+{
+    const __m512i values = lookup_table(k->values, biased);
+    const uint8_t *third = p, *lines = k->bits == 3 ? p + 512 : p, *scales = code_scales(k, p), *d = code_d(k, p);
+    if (k->bits == 4)
+        for (int c = 0; c < 4; c++)
+            UNROLL for (int i = 0; i < 8; i++)
+            {
+                __m512i low, high;
+                split(lines + 64 * (8 * c + i), &low, &high);
+                _mm512_storeu_si512(out->q[16 * c + i], _mm512_shuffle_epi8(values, low));
+                _mm512_storeu_si512(out->q[16 * c + 8 + i], _mm512_shuffle_epi8(values, high));
+            }
+    else
+        UNROLL for (int n = 0; n < 2; n++)
+            for (int i = 0; i < 8; i++) {
+                __m512i two = _mm512_loadu_si512(lines + 64 * (8 * n + i)), bits = k->bits == 3 ? _mm512_loadu_si512(third + 64 * i) : _mm512_setzero_si512();
+                UNROLL for (int f = 0; f < 4; f++)
+                    _mm512_storeu_si512(out->q[32 * n + 8 * f + i], _mm512_shuffle_epi8(values, code3(two, bits, f, 4 * n + f)));
+            }
+    int step = k->scales16 ? 1 : 2;
+    for (int j = 0; j < 16 / step; j++) {
+        __m512i scale = _mm512_cvtepi8_epi32(_mm_loadu_si128((const void *)(scales + 16 * j)));
+        _mm512_storeu_si512(out->scale[step * j], k->minimums ? _mm512_and_si512(scale, _mm512_set1_epi32(15)) : scale);
+    }
+    _mm512_storeu_ps(out->d, _mm512_loadu_ps((const void *)d));
+    if (!k->minimums)
+        return;
+    _mm512_storeu_ps(out->dmin, _mm512_loadu_ps((const void *)(d + 64)));
+    for (int j = 0; j < 8; j++) { // pairs of 16 columns each
+        __m512i a = _mm512_cvtepu8_epi32(_mm_loadu_si128((const void *)(scales + 32 * j))), b = _mm512_cvtepu8_epi32(_mm_loadu_si128((const void *)(scales + 32 * j + 16)));
+        _mm512_storeu_si512(out->min[j], _mm512_or_si512(_mm512_srli_epi32(a, 4), _mm512_slli_epi32(_mm512_srli_epi32(b, 4), 16)));
+    }
+}
+
+// One column, codes of 4 bits with a scale every 32.
+static void one_codes4(const struct code_kind *k, const uint8_t *p, int64_t blocks, const uint8_t *x, float *y)
+{
+    const struct act256 *a = (const struct act256 *)x;
+    const __m512i values = lookup_table(k->values, true);
+    __m512 f = _mm512_setzero_ps();
+    for (int64_t b = 0; b < blocks; b++, p += 2048 + 128 + 64, a++) {
+        const uint8_t *scales = p + 2048;
+        __m512 u = _mm512_setzero_ps();
+        for (int c = 0; c < 4; c++) {
+            __m512i s0 = _mm512_set1_epi32(a->bias32[2 * c]), s1 = _mm512_set1_epi32(a->bias32[2 * c + 1]);
+            UNROLL for (int i = 0; i < 8; i++)
+            {
+                __m512i low, high;
+                split(p + 64 * (8 * c + i), &low, &high);
+                s0 = _mm512_dpbusd_epi32(s0, _mm512_shuffle_epi8(values, low), broadcast4(a->q + 64 * c + 4 * i));
+                s1 = _mm512_dpbusd_epi32(s1, _mm512_shuffle_epi8(values, high), broadcast4(a->q + 64 * c + 32 + 4 * i));
+            }
+            s0 = _mm512_mullo_epi32(s0, _mm512_cvtepi8_epi32(_mm_loadu_si128((const void *)(scales + 32 * c))));
+            s1 = _mm512_mullo_epi32(s1, _mm512_cvtepi8_epi32(_mm_loadu_si128((const void *)(scales + 32 * c + 16))));
+            u = _mm512_fmadd_ps(_mm512_cvtepi32_ps(_mm512_add_epi32(s0, s1)), _mm512_set1_ps(a->d[c]), u);
+        }
+        f = _mm512_fmadd_ps(_mm512_loadu_ps((const void *)(scales + 128)), u, f);
+    }
+    _mm512_storeu_ps(y, f);
+}
+
+INLINE __m512i minimums_q2_k(const uint8_t *scales, const struct act256 *a)
+{
+    __m512i m = _mm512_setzero_si512();
+    UNROLL for (int j = 0; j < 8; j++)
+    {
+        __m256i both = _mm256_srli_epi16(_mm256_loadu_si256((const void *)(scales + 32 * j)), 4); // 16 rows of one 16, then of the next
+        __m512i even = _mm512_cvtepu8_epi32(_mm256_castsi256_si128(both)), odd = _mm512_cvtepu8_epi32(_mm256_extracti128_si256(both, 1));
+        __m512i pairs = _mm512_and_si512(_mm512_or_si512(even, _mm512_slli_epi32(odd, 16)), _mm512_set1_epi32(0x000f000f));
+        m = _mm512_dpwssd_epi32(m, pairs, broadcast4(a->sum16 + 2 * j));
+    }
+    return m;
+}
+
+// One column, codes of 2 or 3 bits. A half of the block is four 32s, each with one scale or two.
+INLINE void one_codes23(const struct code_kind *k, const uint8_t *p, int64_t blocks, const uint8_t *x, float *y, const int bits, const bool scales16, const bool minimums)
+{
+    const struct act256 *a = (const struct act256 *)x;
+    const __m512i values = lookup_table(k->values, !minimums);
+    const int lines = bits == 3 ? 512 : 0, scales_at = lines + 1024, d_at = scales_at + (scales16 ? 256 : 128);
+    __m512 f = _mm512_setzero_ps();
+    for (int64_t b = 0; b < blocks; b++, p += d_at + (minimums ? 128 : 64), a++) {
+        const uint8_t *scales = p + scales_at;
+        __m512 u = _mm512_setzero_ps();
+        UNROLL for (int n = 0; n < 2; n++)
+        {
+            __m512i total[2] = {_mm512_setzero_si512(), _mm512_setzero_si512()}, sum[4];
+            UNROLL for (int i = 0; i < 8; i++)
+            {
+                if (i == 0 || (scales16 && i == 4))
+                    UNROLL for (int j = 0; j < 4; j++)
+                        sum[j] = minimums ? _mm512_setzero_si512() : _mm512_set1_epi32(scales16 ? a->bias16[8 * n + 2 * j + i / 4] : a->bias32[4 * n + j]);
+                __m512i two = _mm512_loadu_si512(p + lines + 64 * (8 * n + i)), third = bits == 3 ? _mm512_loadu_si512(p + 64 * i) : two;
+                UNROLL for (int j = 0; j < 4; j++)
+                {
+                    __m512i code = bits == 3 ? code3(two, third, j, 4 * n + j) : code2(two, j);
+                    sum[j] = _mm512_dpbusd_epi32(sum[j], _mm512_shuffle_epi8(values, code), broadcast4(a->q + 128 * n + 32 * j + 4 * i));
+                }
+                if (i == 7 || (scales16 && i == 3))
+                    UNROLL for (int j = 0; j < 4; j++)
+                    {
+                        __m512i scale = _mm512_cvtepi8_epi32(_mm_loadu_si128((const void *)(scales + 16 * (scales16 ? 8 * n + 2 * j + i / 4 : 4 * n + j))));
+                        if (minimums)
+                            scale = _mm512_and_si512(scale, _mm512_set1_epi32(15));
+                        total[j / 2] = _mm512_add_epi32(total[j / 2], _mm512_mullo_epi32(sum[j], scale));
+                    }
+            }
+            u = _mm512_fmadd_ps(_mm512_cvtepi32_ps(total[0]), _mm512_set1_ps(a->d[2 * n]), u);
+            u = _mm512_fmadd_ps(_mm512_cvtepi32_ps(total[1]), _mm512_set1_ps(a->d[2 * n + 1]), u);
+        }
+        f = _mm512_fmadd_ps(_mm512_loadu_ps((const void *)(p + d_at)), u, f);
+        if (minimums)
+            f = _mm512_fnmadd_ps(_mm512_loadu_ps((const void *)(p + d_at + 64)), _mm512_mul_ps(_mm512_cvtepi32_ps(minimums_q2_k(scales, a)), _mm512_set1_ps(a->ds)), f);
+    }
+    _mm512_storeu_ps(y, f);
+}
+
+static void one_codes3_16(const struct code_kind *k, const uint8_t *p, int64_t n, const uint8_t *x, float *y) { one_codes23(k, p, n, x, y, 3, true, false); }
+static void one_codes3_32(const struct code_kind *k, const uint8_t *p, int64_t n, const uint8_t *x, float *y) { one_codes23(k, p, n, x, y, 3, false, false); }
+static void one_codes2_32(const struct code_kind *k, const uint8_t *p, int64_t n, const uint8_t *x, float *y) { one_codes23(k, p, n, x, y, 2, false, false); }
+static void one_q2_k(const struct code_kind *k, const uint8_t *p, int64_t n, const uint8_t *x, float *y) { one_codes23(k, p, n, x, y, 2, true, true); }
+
+static void one_codes(const struct code_kind *k, const uint8_t *packed, int64_t blocks, const uint8_t *x, float *y)
+{
+    if (k->bits == 4)
+        one_codes4(k, packed, blocks, x, y);
+    else if (k->bits == 3)
+        (k->scales16 ? one_codes3_16 : one_codes3_32)(k, packed, blocks, x, y);
+    else
+        (k->minimums ? one_q2_k : one_codes2_32)(k, packed, blocks, x, y);
+}
