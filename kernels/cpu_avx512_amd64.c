@@ -656,7 +656,7 @@ static void avx512_quantize32(const float *x, int64_t n, struct act32 *out)
     for (int64_t b = 0; b < n / 32; b++, x += 32, out++) {
         __m512 lo = _mm512_loadu_ps(x), hi = _mm512_loadu_ps(x + 16);
         float highest = v_highest(v_max(v_abs(lo), v_abs(hi))), steps = 127;
-        if (highest > 0) {
+        if (highest >= LEAST_HIGHEST) {
             __m512 scale = _mm512_set1_ps(32767.0f / highest);
             __m512i fine = _mm512_inserti64x4(_mm512_castsi256_si512(_mm512_cvtepi32_epi16(_mm512_cvtps_epi32(_mm512_mul_ps(lo, scale)))),
                                               _mm512_cvtepi32_epi16(_mm512_cvtps_epi32(_mm512_mul_ps(hi, scale))), 1);
@@ -672,11 +672,12 @@ static void avx512_quantize32(const float *x, int64_t n, struct act32 *out)
             }
         }
         out->d = highest / steps;
-        __m512 inverse = _mm512_set1_ps(highest > 0 ? steps / highest : 0.0f);
+        __m512 inverse = _mm512_set1_ps(highest >= LEAST_HIGHEST ? steps / highest : 0.0f);
         __m512i a = _mm512_cvtps_epi32(_mm512_mul_ps(lo, inverse)), c = _mm512_cvtps_epi32(_mm512_mul_ps(hi, inverse));
         _mm_storeu_si128((void *)out->q, _mm512_cvtepi32_epi8(a));
         _mm_storeu_si128((void *)(out->q + 16), _mm512_cvtepi32_epi8(c));
-        int32_t sum = _mm512_reduce_add_epi32(_mm512_add_epi32(a, c));
+        __m256i fours = _mm256_dpbusd_epi32(_mm256_setzero_si256(), _mm256_set1_epi8(1), _mm256_loadu_si256((const void *)out->q));
+        int32_t sum = _mm512_reduce_add_epi32(_mm512_zextsi256_si512(fours)); // of what was stored: what is not a number is 0 there
         out->bias = -128 * sum;
         out->ds = out->d * (float)sum;
     }
@@ -694,7 +695,7 @@ static void avx512_quantize256(const float *x, int64_t n, struct act256 *out)
             for (int i = 0; i < 4; i++)
                 a[i] = _mm512_loadu_ps(x + 64 * g + 16 * i);
             float highest = v_highest(v_max(v_max(v_abs(a[0]), v_abs(a[1])), v_max(v_abs(a[2]), v_abs(a[3]))));
-            __m512 inverse = _mm512_set1_ps(highest > 0 ? 127.0f / highest : 0.0f);
+            __m512 inverse = _mm512_set1_ps(highest >= LEAST_HIGHEST ? 127.0f / highest : 0.0f);
             out->d[g] = highest / 127.0f;
             for (int i = 0; i < 4; i++) {
                 unit[4 * g + i] = out->d[g];
@@ -709,7 +710,7 @@ static void avx512_quantize256(const float *x, int64_t n, struct act256 *out)
         __m512 scaled_sums = _mm512_mul_ps(_mm512_loadu_ps(unit), _mm512_cvtepi32_ps(sum));
         float highest_sum = v_highest(v_abs(scaled_sums));
         out->ds = highest_sum / 16383.0f;
-        __m512i parts = _mm512_cvtps_epi32(_mm512_mul_ps(scaled_sums, _mm512_set1_ps(highest_sum > 0 ? 16383.0f / highest_sum : 0.0f)));
+        __m512i parts = _mm512_cvtps_epi32(_mm512_mul_ps(scaled_sums, _mm512_set1_ps(highest_sum >= LEAST_HIGHEST ? 16383.0f / highest_sum : 0.0f)));
         _mm512_storeu_si512(out->bias16, biases);
         _mm256_storeu_si256((void *)out->sum16, _mm512_cvtepi32_epi16(parts));
         __m512i pairs = _mm512_add_epi32(parts, _mm512_shuffle_epi32(parts, 0xb1)), both = _mm512_add_epi32(biases, _mm512_shuffle_epi32(biases, 0xb1));

@@ -6,6 +6,10 @@
 // Activations for weights with a scale every 32. The plain scale, highest/127, is one of many that are about as fine; of
 // CANDIDATES scales the one with the least squared rounding error is taken, which lowers the error of a product by a tenth.
 // The search runs in exact integers: x in 15 bits, the candidate in 1/256 steps, the error of rounding in 1/4096.
+//
+// Blocks whose highest value is below LEAST_HIGHEST count as zeros: its inverse would be infinite, and what it gives is no number
+// of steps. So do blocks without a highest value, which hold what is not a number.
+#define LEAST_HIGHEST 0x1p-100f
 #define CANDIDATES 16
 #define CANDIDATE_FIRST 32512 // 127 steps, in 1/256
 #define CANDIDATE_STEP 179
@@ -35,7 +39,7 @@ static inline void rows_quantize32(const float *x, int64_t n, struct act32 *out)
     for (int64_t b = 0; b < n / 32; b++, x += 32, out++) {
         v16 lo = v_load(x), hi = v_load(x + 16);
         float highest = v_highest(v_max(v_abs(lo), v_abs(hi))), steps = 127, rounded[32];
-        if (highest > 0) {
+        if (highest >= LEAST_HIGHEST) {
             int16_t fine[32];
             v16 scale = v_set1(32767.0f / highest);
             v_store(rounded, v_round(v_mul(lo, scale)));
@@ -45,7 +49,7 @@ static inline void rows_quantize32(const float *x, int64_t n, struct act32 *out)
             steps = (float)best_candidate(fine) * (1.0f / 256);
         }
         out->d = highest / steps;
-        v16 inverse = v_set1(highest > 0 ? steps / highest : 0.0f);
+        v16 inverse = v_set1(highest >= LEAST_HIGHEST ? steps / highest : 0.0f);
         v_store(rounded, v_round(v_mul(lo, inverse)));
         v_store(rounded + 16, v_round(v_mul(hi, inverse)));
         int32_t sum = 0;
@@ -68,7 +72,7 @@ static inline void rows_quantize256(const float *x, int64_t n, struct act256 *ou
                 most = v_max(v_abs(v_load(x + 64 * g + i)), most);
             float highest = v_highest(most);
             out->d[g] = highest / 127.0f;
-            v16 inverse = v_set1(highest > 0 ? 127.0f / highest : 0.0f);
+            v16 inverse = v_set1(highest >= LEAST_HIGHEST ? 127.0f / highest : 0.0f);
             for (int j = 4 * g; j < 4 * g + 4; j++) {
                 float rounded[16];
                 v_store(rounded, v_round(v_mul(v_load(x + 16 * j), inverse)));
@@ -88,7 +92,7 @@ static inline void rows_quantize256(const float *x, int64_t n, struct act256 *ou
             highest_sum = odd > highest_sum ? odd : highest_sum;
         }
         out->ds = highest_sum / 16383.0f;
-        float inverse = highest_sum > 0 ? 16383.0f / highest_sum : 0.0f;
+        float inverse = highest_sum >= LEAST_HIGHEST ? 16383.0f / highest_sum : 0.0f;
         for (int j = 0; j < 16; j++)
             out->sum16[j] = (int16_t)(int32_t)(((sums[j] * inverse) + 12582912.0f) - 12582912.0f);
         for (int j = 0; j < 8; j++) {

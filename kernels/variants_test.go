@@ -5,6 +5,7 @@ import (
 	"math"
 	"math/rand/v2"
 	"os"
+	"slices"
 	"strings"
 	"testing"
 
@@ -125,6 +126,38 @@ func TestProductBits(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// TestOddActivations: rows of tiny, denormal and huge numbers give the reference's bits, too. Those that hold what is no number
+// are computed to whatever, without undefined arithmetic, which the sanitizers would report.
+func TestOddActivations(t *testing.T) {
+	const rows, cols = 17, 512
+	odd := []float32{0, math.SmallestNonzeroFloat32, 1e-42, -1e-40, 3e-39, 1e-36, -1e-31, 1e-25, 1, -1, 1e25, 3e38, float32(math.NaN()), float32(math.Inf(1))}
+	finite := len(odd) - 2
+	for _, name := range []string{"Q8_0", "Q4_0", "Q4_1", "Q4_K", "Q6_K"} {
+		dtype := DTypes()[slices.IndexFunc(DTypes(), func(d DType) bool { return d.String() == name })]
+		r := rand.New(rand.NewPCG(uint64(dtype), 2))
+		raw := randomWeights(r, dtype, rows, cols)
+		for count := 1; count <= len(odd); count++ {
+			x := make([]float32, cols)
+			for j := range x {
+				if j%3 != 0 {
+					x[j] = odd[(j+j/32)%count]
+				}
+			}
+			want, err := product("ref", dtype, false, raw, rows, cols, x, 1)
+			require.NoError(t, err)
+			for _, variant := range faster(t) {
+				for _, packed := range []bool{false, true} {
+					got, err := product(variant, dtype, packed, raw, rows, cols, x, 1)
+					require.NoError(t, err)
+					if count <= finite {
+						sameBits(t, want, got, fmt.Sprint(variant, " ", name, " of ", count, " odd values, packed ", packed))
+					}
+				}
+			}
+		}
 	}
 }
 
