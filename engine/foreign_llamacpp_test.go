@@ -4,6 +4,7 @@ package engine
 
 import (
 	"context"
+	"os"
 	"path/filepath"
 	"sync"
 	"testing"
@@ -149,6 +150,15 @@ func TestForeignTrace(t *testing.T) {
 	}))
 	assert.Equal(t, e.Model().Layers, seen["l_out"])
 	assert.ErrorIs(t, e.Trace(context.Background(), foreignPrompt(9), func(Activation) error { return assert.AnError }), assert.AnError)
+}
+
+// TestForeignHostile: what spoiled files do to the library, they do to a process of their own.
+func TestForeignHostile(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "hostile.gguf")
+	runHostile(t, 150, func(t testing.TB, content []byte, flags byte) bool {
+		require.NoError(t, os.WriteFile(path, content, 0o600))
+		return tryPath(t, path, Options{Backend: BackendLlamaCPP}, flags)
+	})
 }
 
 func TestForeignCancel(t *testing.T) {

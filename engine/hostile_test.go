@@ -271,14 +271,18 @@ func (s *script) patch(content []byte) []byte {
 
 // tryOpen opens a hostile file and runs it for a few tokens: an error or a success, and nothing else.
 func tryOpen(t testing.TB, content []byte, flags byte) (opened bool) {
-	o := Options{System: inMemory{content}, Backend: BackendNative, Sequences: 1, StepRows: 8, Threads: 1, Context: 40, NoRepack: flags&1 != 0}
+	return tryPath(t, "hostile.gguf", Options{System: inMemory{content}, Backend: BackendNative}, flags)
+}
+
+func tryPath(t testing.TB, path string, o Options, flags byte) (opened bool) {
+	o.Sequences, o.StepRows, o.Threads, o.Context, o.NoRepack = 1, 8, 1, 40, flags&1 != 0
 	if flags&2 != 0 {
 		o.CacheType = "f32"
 	}
 	if flags&4 != 0 {
 		o.Context = 0
 	}
-	e, err := Open("hostile.gguf", o)
+	e, err := Open(path, o)
 	if err != nil {
 		require.NotEmpty(t, err.Error())
 		return false
@@ -321,10 +325,14 @@ const hostileSeed = 3
 
 // TestHostile runs random scripts, the same ones each time: some of them open, most do not.
 func TestHostile(t *testing.T) {
+	runHostile(t, hostileScripts(t), tryOpen)
+}
+
+func runHostile(t *testing.T, scripts int, try func(testing.TB, []byte, byte) bool) {
 	all := victims(t)
 	random := rand.New(rand.NewPCG(hostileSeed, 3))
 	opened, refused := 0, 0
-	for range hostileScripts(t) {
+	for range scripts {
 		data := make([]byte, 60)
 		for i := range data {
 			data[i] = byte(random.Uint32())
@@ -336,7 +344,7 @@ func TestHostile(t *testing.T) {
 		if content == nil {
 			continue
 		}
-		if tryOpen(t, content, flags) {
+		if try(t, content, flags) {
 			opened++
 		} else {
 			refused++

@@ -7,17 +7,30 @@
 // throws where the calling thread is inside guarded(): the stack unwinds to there and the process lives, but the model is marked
 // broken, is not used again and is leaked rather than freed, since its state is unknown. An assertion that fails on one of
 // the library's own threads cannot be caught; its text is logged before the process ends.
+//
+// A file can also lack what the library takes for granted, and make it read through a null pointer or divide by zero. So each file is
+// first opened and computed for a few tokens in a child process: bridge_open refuses what ends that.
 
 #include "bridge.h"
 
 #include <dlfcn.h>
+#ifdef __linux__
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <sys/resource.h>
+#include <sys/wait.h>
+#include <unistd.h>
+#endif
 
 #include <algorithm>
 #include <atomic>
 #include <cstdio>
 #include <cstring>
 #include <memory>
+#include <mutex>
 #include <new>
+#include <shared_mutex>
 #include <stdexcept>
 #include <string>
 #include <vector>
@@ -62,14 +75,19 @@ void say(bridge_text *out, const char *text)
         snprintf(out->text, sizeof out->text, "%s", text);
 }
 
+std::shared_mutex in_library; // held exclusively to fork: then no caller of ours holds a lock of the library
+
 template <class Body> int guarded(bridge_text *error, Body body)
 {
     struct counted {
         counted() { guards++; }
         ~counted() { guards--; }
     } count;
-    if (guards == 1)
+    std::shared_lock<std::shared_mutex> lock(in_library, std::defer_lock);
+    if (guards == 1) {
         assert_failed = false;
+        lock.lock();
+    }
     int status = BRIDGE_SYSTEM;
     try {
         status = body();
@@ -138,6 +156,7 @@ struct bridge {
     std::atomic<int32_t> cancelled{0};
     int32_t window = 0, vector_dim = 0;
     bool broken = false;
+    bool trial = false; // in a child process
     std::vector<float> values; // wanted rows, where the library does not keep them together
     std::vector<uint8_t> raw;  // of an observed tensor
     std::vector<float> node;
@@ -270,6 +289,9 @@ int open_model(bridge *b, const char *const *paths, int32_t count, bridge_text *
 {
     llama_model_params p = llama_model_default_params();
     p.use_extra_bufts = b->options.repack != 0;
+    static ggml_backend_dev_t no_devices[] = {nullptr};
+    if (b->trial)
+        p.devices = no_devices; // a GPU's state does not survive a fork
     std::vector<const char *> names(paths, paths + count);
     b->model.reset(count == 1 ? llama_model_load_from_file(names[0], p) : llama_model_load_from_splits(names.data(), names.size(), p));
     if (b->model)
@@ -365,6 +387,126 @@ int bridge_start(bridge_text *error)
     });
 }
 
+#ifdef __linux__
+
+namespace {
+
+enum { PROBE_SECONDS = 900 }; // a model is read from disk once
+
+int report; // where a failed assertion's text goes
+
+// try_file opens a model and computes a prompt and a token with it. What fails in good order is for the real call to report.
+void try_file(const char *const *paths, int32_t count, bridge_options o)
+{
+    bridge_text ignored;
+    o.threads = 1;
+    o.cells = 256;
+    o.batch = std::max(8, o.sequences);
+    o.repack = 0;
+    o.observer = 0;
+    bridge *b = new bridge;
+    b->options = o;
+    b->trial = true;
+    if (open_model(b, paths, count, &ignored) != BRIDGE_OK || open_context(b, &ignored) != BRIDGE_OK)
+        return;
+    for (int32_t at = 0, rows = 5; at < 6; at += rows, rows = 1) {
+        b->batch.n_tokens = rows;
+        for (int32_t i = 0; i < rows; i++) {
+            b->batch.token[i] = 0;
+            b->batch.pos[i] = at + i;
+            b->batch.n_seq_id[i] = 1;
+            b->batch.seq_id[i][0] = 0;
+            b->batch.logits[i] = i == rows - 1 || o.vectors;
+        }
+        if (llama_decode(b->context.get(), b->batch) != 0)
+            return;
+        llama_synchronize(b->context.get());
+    }
+}
+
+[[noreturn]] void run_probe(const char *const *paths, int32_t count, const bridge_options *o)
+{
+    for (int s = 1; s < 32; s++) // Go's handlers mean nothing here
+        signal(s, SIG_DFL);
+    sigset_t all;
+    sigemptyset(&all);
+    sigprocmask(SIG_SETMASK, &all, nullptr);
+    struct rlimit none = {0, 0};
+    setrlimit(RLIMIT_CORE, &none);
+    alarm(PROBE_SECONDS);
+    llama_log_set([](ggml_log_level, const char *, void *) {}, nullptr);
+    ggml_set_abort_callback([](const char *message) {
+        ssize_t written = write(report, message, strlen(message));
+        _exit(written < 0);
+    });
+    try {
+        try_file(paths, count, *o);
+    } catch (...) {
+    }
+    _exit(0);
+}
+
+} // namespace
+
+static std::string read_all(int fd)
+{
+    std::string all;
+    char part[512];
+    for (ssize_t n; (n = read(fd, part, sizeof part)) > 0 || (n < 0 && errno == EINTR);)
+        if (n > 0)
+            all.append(part, (size_t)n);
+    return all;
+}
+
+// probe refuses a file that ends a process which opens it.
+static int probe(const char *const *paths, int32_t count, const bridge_options *o, bridge_text *error)
+{
+    int ends[2];
+    if (pipe2(ends, O_CLOEXEC) != 0) {
+        say(error, "no pipe to a process that tries the file");
+        return BRIDGE_SYSTEM;
+    }
+    pid_t child;
+    {
+        std::unique_lock<std::shared_mutex> lock(in_library);
+        child = fork();
+    }
+    if (child == 0) {
+        report = ends[1];
+        run_probe(paths, count, o);
+    }
+    close(ends[1]);
+    std::string asserted = child < 0 ? "" : read_all(ends[0]);
+    close(ends[0]);
+    if (child < 0) {
+        say(error, "cannot start a process to try the file in");
+        return BRIDGE_SYSTEM;
+    }
+    int how = 0;
+    pid_t ended;
+    do
+        ended = waitpid(child, &how, 0);
+    while (ended < 0 && errno == EINTR);
+    if (!asserted.empty()) {
+        say(error, asserted.c_str());
+        return BRIDGE_INVALID;
+    }
+    if (ended != child || !WIFSIGNALED(how))
+        return BRIDGE_OK; // where the host ignores its children there is nothing to learn
+    std::string text = std::string("a process that tried the file was ended: ") + strsignal(WTERMSIG(how));
+    say(error, text.c_str());
+    return WTERMSIG(how) == SIGKILL ? BRIDGE_MEMORY : BRIDGE_INVALID;
+}
+
+#else
+
+static int probe(const char *const *, int32_t, const bridge_options *, bridge_text *)
+{
+    return BRIDGE_OK; // processes elsewhere do not survive a fork without exec
+}
+
+#endif
+
 int bridge_max_sequences(void)
 {
     return (int)llama_max_parallel_sequences();
@@ -378,7 +520,10 @@ void bridge_version(bridge_text *out)
 int bridge_open(const char *const *paths, int32_t count, const bridge_options *options, bridge **out, bridge_info *info, bridge_text *error)
 {
     bridge *b = nullptr;
-    int status = guarded(error, [&] {
+    int status = probe(paths, count, options, error);
+    if (status != BRIDGE_OK)
+        return status;
+    status = guarded(error, [&] {
         b = new bridge;
         b->options = *options;
         int s = open_model(b, paths, count, error);

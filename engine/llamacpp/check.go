@@ -5,6 +5,7 @@ package llamacpp
 import (
 	"errors"
 	"fmt"
+	"strings"
 
 	"github.com/infer-go/infer/engine/gguf"
 )
@@ -73,6 +74,9 @@ func check(f *gguf.File) error {
 	c.splits("ssm.group_count", "ssm.inner_size")
 	c.scaling()
 	c.vocabulary()
+	for i := range f.Tensors {
+		c.tensor(&f.Tensors[i])
+	}
 	if err := errors.Join(c.faults...); err != nil {
 		return fmt.Errorf("%s: %w", path, err)
 	}
@@ -168,6 +172,21 @@ func (c *checker) splits(part, size string) {
 			return
 		}
 	}
+}
+
+// tensor refuses matrices of types that the library stores and does not multiply: it would call a function that is not there. Tables of
+// indices are not multiplied.
+func (c *checker) tensor(t *gguf.Tensor) {
+	switch t.Type {
+	case gguf.Q8_1, gguf.Q8_K, gguf.I8, gguf.I16, gguf.I64, gguf.F64:
+	case gguf.I32:
+		if strings.Contains(t.Name, "tid2eid") {
+			return
+		}
+	default:
+		return
+	}
+	c.faults = append(c.faults, fmt.Errorf("tensor %s: found type %s, expected one that can be multiplied", t.Name, t.Type))
 }
 
 func (c *checker) scaling() {

@@ -8,7 +8,8 @@
 // token ids; keys, values and states are in libllama's own cache, which the device treats as a store of what it can recompute.
 //
 // Everything libllama is called with is checked here first. What it throws, and assertions that fail on the calling thread, become
-// errors; bridge.cpp says how, and what remains: an assertion on one of libllama's own threads ends the process.
+// errors; files that make it crash are found out in a child process first. bridge.cpp says how, and what remains: an
+// assertion on one of libllama's own threads that a file's first tokens did not meet ends the process.
 package llamacpp
 
 /*
