@@ -109,6 +109,7 @@ type Cache struct {
 	lastID uint64
 
 	found  search // scratch of lookups
+	had    []int  // scratch of Reserve
 	spill  spill
 	counts counters
 }
@@ -140,6 +141,7 @@ func New(kinds []Kind, device Device, o Options) (*Cache, error) {
 		}
 		pages = max(pages, k.Pages)
 	}
+	c.had = make([]int, len(kinds))
 	c.interval = c.checkpointInterval()
 	c.reserveNodes(min(pages, 1<<16))
 	c.spill.init(c)

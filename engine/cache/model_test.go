@@ -293,9 +293,9 @@ func TestAgainstModel(t *testing.T) {
 		}
 		o := Options{CheckpointTokens: rapid.SampledFrom([]int{0, 32, 64, 100}).Draw(t, "checkpoints")}
 		if rapid.Bool().Draw(t, "disk") {
-			o.ParkBytes, o.ParkDir = 2000, dir
+			o.ParkBytes, o.ParkDir = 300, dir
 			if rapid.Bool().Draw(t, "small disk") {
-				o.ParkDiskBytes = 3000
+				o.ParkDiskBytes = 600
 			}
 		}
 		kinds := sized(layouts[layout], pages, slots)
@@ -306,7 +306,7 @@ func TestAgainstModel(t *testing.T) {
 		c, err := New(kinds, device, o)
 		require.NoError(t, err)
 		m.runner = &runner{cache: c, device: device}
-		actions := []func(){m.request, m.request, m.advance, m.advance, m.advance, m.advance, m.extend, m.rewind, m.fork, m.close, m.park, m.resume}
+		actions := []func(){m.request, m.request, m.park, m.advance, m.advance, m.advance, m.advance, m.extend, m.rewind, m.fork, m.close, m.park, m.resume}
 		for m.requests < 100 {
 			if len(m.open) > 6 {
 				m.close()

@@ -12,11 +12,8 @@ func (s *Sequence) Rewind(n int) int {
 	wasWhole := len(s.path) > whole // the page that n is in
 	for _, k := range c.paged {
 		s.holdAgain(k, n, pages)
+		s.shrink(k, pages)
 		table := s.tables[k.index]
-		for i := len(table) - 1; i >= pages; i-- {
-			s.drop(k, i)
-		}
-		s.tables[k.index] = table[:min(pages, len(table))]
 		if pages > whole && !wasWhole && table[whole] >= 0 && k.holders[table[whole]] > 1 {
 			s.owned = false // others read what would be overwritten
 		}

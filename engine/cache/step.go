@@ -6,8 +6,8 @@ import (
 )
 
 // Reserve makes sure that the tokens before end have pages that may be written to, and that states have a slot to go to. Where memory
-// is short, prefixes that nobody holds are evicted, the least recently used first. Where that does not suffice it returns a
-// [FullError], the sequence is as before and nothing was evicted.
+// is short, prefixes that nobody holds are evicted, the least recently used first. Where that would not suffice it returns a
+// [FullError] and nothing was evicted; after any error the sequence has the pages that it had.
 func (s *Sequence) Reserve(end int) error {
 	if err := s.usable(); err != nil {
 		return err
@@ -24,26 +24,53 @@ func (s *Sequence) Reserve(end int) error {
 	if err := s.ownLast(end); err != nil {
 		return err
 	}
-	for _, k := range c.paged {
-		for len(s.tables[k.index])*PageTokens < end {
-			page, err := c.obtain(k)
-			if err != nil {
-				return err
+	for _, k := range c.shelves {
+		c.had[k.index] = s.had(k)
+	}
+	for _, k := range c.shelves {
+		if err := s.grow(k, end); err != nil { // a parked page could not be moved
+			for _, k := range c.shelves {
+				s.shrink(k, c.had[k.index])
 			}
-			s.tables[k.index] = append(s.tables[k.index], page)
+			return err
 		}
 	}
-	for _, k := range c.states {
-		if s.tables[k.index][1] >= 0 {
-			continue
-		}
-		slot, err := c.obtain(k)
+	return nil
+}
+
+// had returns how many entries of a kind's table are in use.
+func (s *Sequence) had(k *shelf) int {
+	table := s.tables[k.index]
+	if k.State && table[1] < 0 {
+		return 1
+	}
+	return len(table)
+}
+
+func (s *Sequence) grow(k *shelf, end int) error {
+	for s.missing(k, end) > 0 {
+		page, err := s.cache.obtain(k)
 		if err != nil {
 			return err
 		}
-		s.tables[k.index][1] = slot
+		if k.State {
+			s.tables[k.index][1] = page
+		} else {
+			s.tables[k.index] = append(s.tables[k.index], page)
+		}
 	}
 	return nil
+}
+
+// shrink gives back the entries of a kind's table from had on.
+func (s *Sequence) shrink(k *shelf, had int) {
+	table := s.tables[k.index]
+	for i := had; i < len(table); i++ {
+		s.drop(k, i)
+	}
+	if !k.State {
+		s.tables[k.index] = table[:had]
+	}
 }
 
 // missing counts the pages of a kind that a sequence must get before it can compute up to end.
