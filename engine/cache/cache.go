@@ -82,8 +82,8 @@ type Options struct {
 // DefaultCheckpointShare lets checkpoints add a quarter to the memory of a prefix.
 const DefaultCheckpointShare = 0.25
 
-// pureStateInterval is the distance of checkpoints in tokens where no pages are there to compare their cost with.
-const pureStateInterval = 512
+// pureStateDistance is the distance of checkpoints in tokens where no pages are there to compare their cost with.
+const pureStateDistance = 512
 
 // Cache holds pages and the prefix tree.
 type Cache struct {
@@ -148,30 +148,23 @@ func New(kinds []Kind, device Device, o Options) (*Cache, error) {
 	return c, nil
 }
 
-// checkpointInterval weighs a state's bytes against those of the pages between two checkpoints.
+// checkpointInterval is the distance of regular checkpoints in tokens.
 func (c *Cache) checkpointInterval() int {
 	if len(c.states) == 0 {
 		return 0
 	}
-	up := func(tokens int) int { return max(1, (tokens+PageTokens-1)/PageTokens) * PageTokens }
-	if c.options.CheckpointTokens > 0 {
-		return up(c.options.CheckpointTokens)
+	if n := c.options.CheckpointTokens; n > 0 {
+		return (n + PageTokens - 1) / PageTokens * PageTokens
 	}
 	share := c.options.CheckpointShare
 	if share == 0 {
 		share = DefaultCheckpointShare
 	}
-	var state, page float64
-	for _, s := range c.states {
-		state += float64(s.bytes)
+	kinds := make([]Footprint, len(c.shelves))
+	for i, k := range c.shelves {
+		kinds[i] = Footprint{k.Window, k.State, k.bytes}
 	}
-	for _, s := range c.full {
-		page += float64(s.bytes)
-	}
-	if page == 0 {
-		return pureStateInterval
-	}
-	return up(PageTokens * int(min(state/(share*page)+0.999, 1<<20)))
+	return checkpointDistance(kinds, share)
 }
 
 // CheckpointInterval returns the distance in tokens of regular checkpoints of recurrent states; 0 without state kinds.

@@ -87,8 +87,7 @@ type search struct {
 
 // tail is a page of which the first tokens match: a node, or the last page of an open sequence.
 type tail struct {
-	tokens int  // that match, within the limit
-	whole  bool // these are all that it has
+	tokens int // that match, within the limit
 	node   *node
 	open   *Sequence
 }
@@ -118,7 +117,7 @@ func (c *Cache) search(root *node, tokens []int32, limit int, self *Sequence) *s
 		n, at = child, at+PageTokens
 	}
 	rest := tokens[at:min(len(tokens), at+PageTokens)]
-	f.nearest(n, rest, limit-at, self)
+	c.nearest(f, n, rest, limit-at, self)
 	f.common += at
 	if len(c.states) > 0 {
 		f.tail = c.stateTail(n, tokens[at:], limit-at, self)
@@ -127,34 +126,49 @@ func (c *Cache) search(root *node, tokens []int32, limit int, self *Sequence) *s
 	return f
 }
 
+// neighbours is how many children that share as much are tried on either side, for one that has all its pages.
+const neighbours = 8
+
 // nearest finds the page below n that has most in common with rest, among its children and the sequences that end there.
-func (f *search) nearest(n *node, rest []int32, limit int, self *Sequence) {
-	better := func(text []int32, t tail) {
-		same := common(text, rest)
-		if same < f.common || same == f.common && f.differ {
-			return
-		}
-		if same > f.common || same < len(text) {
-			f.common, f.differ = same, same < len(text) && same < len(rest)
-			if f.differ {
-				f.have = text[same]
-			}
-		}
-		if t.tokens = min(same, limit); t.tokens > f.tail.tokens {
-			f.tail = t
+func (c *Cache) nearest(f *search, n *node, rest []int32, limit int, self *Sequence) {
+	i, _ := n.search(rest)
+	for j := i; j < min(len(n.children), i+neighbours); j++ { // neighbours in the order share the most
+		if child := n.children[j]; f.better(child.text(), rest) < f.common || f.offer(tail{node: child}, limit, c.complete(child)) {
+			break
 		}
 	}
-	i, _ := n.search(rest)
-	for _, j := range [2]int{i, i - 1} { // neighbours in the order share the most
-		if j >= 0 && j < len(n.children) {
-			better(n.children[j].text(), tail{node: n.children[j]})
+	for j := i - 1; j >= max(0, i-neighbours); j-- {
+		if child := n.children[j]; f.better(child.text(), rest) < f.common || f.offer(tail{node: child}, limit, c.complete(child)) {
+			break
 		}
 	}
 	for s := n.ends; s != nil; s = s.after {
-		if s != self {
-			better(s.tailText(), tail{open: s})
+		if s != self && f.better(s.tailText(), rest) == f.common {
+			f.offer(tail{open: s}, limit, true)
 		}
 	}
+}
+
+// better notes how much of a page is common with rest, where none had more, and how it goes on.
+func (f *search) better(text, rest []int32) int {
+	same := common(text, rest)
+	if same > f.common {
+		f.common, f.differ, f.tail = same, false, tail{}
+	}
+	if same == f.common && !f.differ && same < min(len(text), len(rest)) {
+		f.differ, f.have = true, text[same]
+	}
+	return same
+}
+
+// offer takes a page that has as much in common as any, where none was taken yet and it has all that is needed of it.
+func (f *search) offer(t tail, limit int, complete bool) bool {
+	if !complete || f.tail.tokens > 0 {
+		return false
+	}
+	t.tokens = min(f.common, limit)
+	f.tail = t
+	return true
 }
 
 // stateTail finds the longest page below n that matches as a whole and has the recurrent states after it.
@@ -255,10 +269,7 @@ func (c *Cache) miss(root *node, f *search, tokens []int32, limit int) Miss {
 	case f.tokens >= limit:
 		m.Reason = ReasonWhole
 	case f.tokens < at:
-		m.Reason, m.Kind = f.short, f.kind
-		if m.Reason == ReasonWhole { // the last page matches in part, and no state is kept inside of it
-			m.Reason, m.Kind = ReasonState, c.states[0].index
-		}
+		m.Reason, m.Kind = c.whyShort(f)
 	case f.parked:
 		m.Reason = ReasonParked
 	case c.wasEvicted(root, f, tokens):
@@ -277,6 +288,19 @@ func (c *Cache) miss(root *node, f *search, tokens []int32, limit int) Miss {
 		}
 	}
 	return m
+}
+
+// whyShort says what is missing where more matches than can be used.
+func (c *Cache) whyShort(f *search) (Reason, int) {
+	switch {
+	case f.short != ReasonWhole:
+		return f.short, f.kind
+	case len(c.states) > 0: // the last page matches in part, and no state is kept inside of it
+		return ReasonState, c.states[0].index
+	case len(c.windows) > 0:
+		return ReasonWindow, c.windows[0].index
+	}
+	return ReasonParked, 0
 }
 
 // wasEvicted tells whether the page after the path was in the tree, as far as is remembered.

@@ -209,6 +209,7 @@ func (s *Sequence) seal() {
 	for _, k := range c.paged {
 		own := &s.tables[k.index][i]
 		switch have := n.pages[k.index]; {
+		case *own < 0: // behind a window, of a prefix that was loaded
 		case have < 0:
 			c.give(n, k, *own)
 		case have != *own:
