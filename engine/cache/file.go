@@ -55,8 +55,11 @@ type FileKind struct {
 
 // span returns the pages of a kind that a sequence needs which goes on after n tokens: first to end-1.
 func (k Kind) span(n int) (first, end int) {
-	if k.State {
+	switch {
+	case k.State:
 		return 0, 1
+	case k.Window == 1: // sees itself only
+		return 0, 0
 	}
 	s := shelf{Kind: k}
 	return s.firstNeeded(n), (n + PageTokens - 1) / PageTokens

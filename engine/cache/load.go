@@ -98,7 +98,7 @@ func (s *Sequence) reserveLoaded() error {
 			first, end = 1, 2 // the slot to be written
 		}
 		table := s.tables[k.index]
-		for len(table) < end {
+		for !k.State && len(table) < pagesOf(len(s.tokens)) {
 			table = append(table, -1)
 		}
 		s.tables[k.index] = table
@@ -132,18 +132,19 @@ func (s *Sequence) readPages(r io.Reader) error {
 	return nil
 }
 
+// checkEnd reads the checksum, behind which nothing may follow.
 func checkEnd(r io.Reader, want []byte) error {
-	have := make([]byte, len(want)+1)
-	n, err := io.ReadFull(r, have)
-	switch {
-	case n < len(want):
+	have := make([]byte, len(want))
+	if n, err := io.ReadFull(r, have); err != nil {
 		return fmt.Errorf("%w: it ends %d bytes before its end: %w", ErrNotSaved, len(want)-n, err)
-	case n > len(want):
+	}
+	if n, err := r.Read(make([]byte, 1)); n > 0 {
 		return fmt.Errorf("%w: something follows its end", ErrNotSaved)
-	case !errors.Is(err, io.ErrUnexpectedEOF):
+	} else if err != io.EOF {
 		return fmt.Errorf("%w: after its end: %w", ErrNotSaved, err)
-	case !slices.Equal(have[:n], want):
-		return fmt.Errorf("%w: it is %x, expected %x", ErrChecksum, want, have[:n])
+	}
+	if !slices.Equal(have, want) {
+		return fmt.Errorf("%w: it is %x, expected %x", ErrChecksum, want, have)
 	}
 	return nil
 }

@@ -268,10 +268,10 @@ func (c *Cache) miss(root *node, f *search, tokens []int32, limit int) Miss {
 	switch {
 	case f.tokens >= limit:
 		m.Reason = ReasonWhole
-	case f.tokens < at:
-		m.Reason, m.Kind = c.whyShort(f)
 	case f.parked:
 		m.Reason = ReasonParked
+	case f.tokens < at:
+		m.Reason, m.Kind = c.whyShort(f)
 	case c.wasEvicted(root, f, tokens):
 		m.Reason = ReasonEvicted
 	case f.differ:

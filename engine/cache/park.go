@@ -42,7 +42,7 @@ func (s *Sequence) needs(n *node, k *shelf) bool {
 	if k.State {
 		return n == s.parking.node
 	}
-	return n.depth > k.firstNeeded(s.n)
+	return k.Window != 1 && n.depth > k.firstNeeded(s.n)
 }
 
 // keep counts a parked sequence in or out on a node that it needs.

@@ -192,16 +192,6 @@ func (s *Sequence) insertTail(parent *node, text []int32) *node {
 	return n
 }
 
-// complete tells whether a node has pages of all paged kinds.
-func (c *Cache) complete(n *node) bool {
-	for _, k := range c.paged {
-		if n.pages[k.index] < 0 {
-			return false
-		}
-	}
-	return true
-}
-
 func (s *Sequence) warmWindows() {
 	for _, k := range s.cache.windows {
 		for _, page := range s.tables[k.index] {

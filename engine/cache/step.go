@@ -83,8 +83,10 @@ func (s *Sequence) missing(k *shelf, end int) int {
 		return 1
 	}
 	need := max(0, (end+PageTokens-1)/PageTokens-len(table))
-	if s.mustCopy(k) && (s.lender() == nil || k.holders[table[s.n/PageTokens]] > 2) {
-		need++
+	if s.mustCopy(k) {
+		if page := table[s.n/PageTokens]; page < 0 || k.holders[page] > 2 || s.lender() == nil {
+			need++
+		}
 	}
 	return need
 }

@@ -253,12 +253,17 @@ func (c *Cache) useless(n *node) bool {
 	if n.pins > 0 || len(n.children) > 0 || n.keeper > 0 {
 		return false
 	}
-	for _, page := range n.pages {
-		if page < 0 {
-			return true
+	return !c.complete(n) || !c.hasStates(n)
+}
+
+// complete tells whether a node has the pages that a token needs which comes next, or inside of it.
+func (c *Cache) complete(n *node) bool {
+	for _, k := range c.paged {
+		if n.pages[k.index] < 0 && k.Window != 1 { // which sees itself only
+			return false
 		}
 	}
-	return false
+	return true
 }
 
 // remove takes a leaf that nobody pins or keeps out of the tree, with its pages.
