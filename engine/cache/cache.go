@@ -11,7 +11,8 @@
 // of windowed layers that token n's window reaches, and the recurrent state after exactly n tokens. States are kept at some
 // page boundaries (see [Options.CheckpointTokens]); windowed pages and states are given up apart from the rest.
 //
-// Nothing here is safe for several goroutines: the loop that runs steps owns the cache and calls it between them.
+// Nothing here is safe for several goroutines: the loop that runs steps owns the cache. Reserve, Park, Resume, Save and Load may use the
+// device, and are called between its steps; the others touch the books alone.
 package cache
 
 import (

@@ -99,11 +99,16 @@ func (t *tail) page(kind int) int32 {
 	return t.open.last(kind)
 }
 
-// search walks down from root along tokens, and finds the most of them, at most limit, that can be used by a new sequence.
+// search walks down from root along tokens, and finds the most of them, at most limit, that can be used by a new sequence. What
+// self has is known to match.
 func (c *Cache) search(root *node, tokens []int32, limit int, self *Sequence) *search {
 	f := &c.found
 	*f = search{path: f.path[:0]}
 	n, at := root, 0
+	if self != nil && len(self.path)*PageTokens <= limit {
+		f.path = append(f.path, self.path...)
+		n, at = self.lastNode(), len(self.path)*PageTokens
+	}
 	for at+PageTokens <= limit {
 		child := n.child(tokens[at : at+PageTokens])
 		if child == nil {
@@ -175,7 +180,7 @@ func (f *search) offer(t tail, limit int, complete bool) bool {
 func (c *Cache) stateTail(n *node, rest []int32, limit int, self *Sequence) tail {
 	var best tail
 	for length := min(limit, PageTokens-1); length > 0; length-- {
-		if child := n.child(rest[:length]); child != nil && c.hasStates(child) {
+		if child := n.child(rest[:length]); child != nil && c.hasStates(child) && c.complete(child) {
 			best = tail{tokens: length, node: child}
 			break
 		}
@@ -200,12 +205,12 @@ func (c *Cache) hasStates(n *node) bool {
 
 // usable finds the last place on the path, its tail included, where every kind has what the next token needs.
 func (c *Cache) usable(f *search) {
-	if f.tail.tokens > 0 && c.tailUsable(f) {
-		f.pages, f.useTail, f.tokens = len(f.path), true, len(f.path)*PageTokens+f.tail.tokens
-		if f.tokens < f.common { // only the limit or a state that goes further
-			f.short = ReasonState
+	if end := len(f.path)*PageTokens + f.tail.tokens; f.tail.tokens > 0 {
+		if c.missingWindow(f, end) < 0 {
+			f.pages, f.useTail, f.tokens = len(f.path), true, end
+			return
 		}
-		return
+		f.short = ReasonWindow
 	}
 	k := len(f.path)
 	for k > 0 {
@@ -220,25 +225,6 @@ func (c *Cache) usable(f *search) {
 		break
 	}
 	f.pages, f.tokens = k, k*PageTokens
-}
-
-// tailUsable tells whether a sequence can go on inside of the tail's page.
-func (c *Cache) tailUsable(f *search) bool {
-	end := len(f.path)*PageTokens + f.tail.tokens
-	if c.missingWindow(f, end) >= 0 {
-		f.short = ReasonWindow
-		return false
-	}
-	for _, s := range c.paged {
-		if f.tail.page(s.index) < 0 && s.firstNeeded(end) <= len(f.path) && s.Window != 1 {
-			f.short, f.kind = ReasonWindow, s.index
-			if s.Window == 0 {
-				f.short = ReasonParked
-			}
-			return false
-		}
-	}
-	return true
 }
 
 // missingWindow returns the last page on the path that a windowed kind lacks though a token at position end needs it; -1

@@ -88,7 +88,7 @@ func TestDamagedPagesAreRefused(t *testing.T) {
 // Where parked pages have nowhere to go they stay, and whoever needs their memory is told.
 func TestNowhereToPark(t *testing.T) {
 	for name, o := range map[string]Options{"memory": {ParkBytes: 1}, "disk": {ParkBytes: 1, ParkDir: t.TempDir(), ParkDiskBytes: 1},
-		"folder": {ParkBytes: 1, ParkDir: "/nonexistent/folder"}} {
+		"half of a node": {ParkBytes: 1, ParkDir: t.TempDir(), ParkDiskBytes: 300}, "folder": {ParkBytes: 1, ParkDir: "/nonexistent/folder"}} {
 		t.Run(name, func(t *testing.T) {
 			r, s, tokens := parkAll(t, o)
 			other, _ := r.cache.Open("", text(5000, 380))

@@ -66,7 +66,8 @@ func (c *Cache) Explain(key string, tokens []int32) Hit {
 }
 
 // Extend looks for more of a prompt than the sequence has, and takes it over. tokens begin with those that were computed;
-// they are the prompt from now on, so that a conversation can go on in an open sequence.
+// they are the prompt from now on, so that a conversation can go on in an open sequence. Who waits for a [Hit]'s Leader calls it when
+// that has come to Pending tokens, or has been closed or parked.
 func (s *Sequence) Extend(tokens []int32) (Hit, error) {
 	if err := s.usable(); err != nil {
 		return Hit{}, err
@@ -245,6 +246,14 @@ func (s *Sequence) usable() error {
 		return ErrClosed
 	}
 	return nil
+}
+
+// Key returns the key that the sequence was opened with.
+func (s *Sequence) Key() string {
+	if s.status == statusClosed {
+		return ""
+	}
+	return s.root.key
 }
 
 // Len returns how many tokens are computed.

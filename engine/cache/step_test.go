@@ -42,14 +42,19 @@ func TestConversationFillsTheCache(t *testing.T) {
 
 // The same where a whole page that the tree has is in the way of the last free one.
 func TestRewoundPageGivesWay(t *testing.T) {
-	r := newRunner(t, Options{}, Kind{Pages: 3})
-	s, _ := r.cache.Open("", text(0, 64))
-	require.NoError(t, r.prefill(s, text(0, 64), 64))
-	assert.Equal(t, 40, s.Rewind(40))
-	require.NoError(t, r.step(s, text(700, 56)), "40 tokens and 56 fit into 3 pages")
-	r.check(t)
-	s.Close()
-	r.check(t)
+	for _, kind := range []Kind{{}, {Window: 100}} {
+		for pages := 2; pages <= 4; pages++ {
+			kind.Pages = pages
+			r := newRunner(t, Options{}, kind)
+			s, _ := r.cache.Open("", text(0, 64))
+			require.NoError(t, r.prefill(s, text(0, 64), 64))
+			assert.Equal(t, 40, s.Rewind(40))
+			require.NoError(t, r.step(s, text(700, 32*pages-40)), "to the end of %d pages", pages)
+			r.check(t)
+			s.Close()
+			r.check(t)
+		}
+	}
 }
 
 // A reservation that cannot be met changes nothing, and evicts nothing.
@@ -170,4 +175,24 @@ func TestRewind(t *testing.T) {
 	r.check(t)
 	s.Close()
 	r.check(t)
+}
+
+func TestCheckpointDistances(t *testing.T) {
+	state := Kind{Pages: 9, State: true} // of 8 bytes; a page has 256
+	for _, c := range []struct {
+		kinds []Kind
+		o     Options
+		want  int
+	}{
+		{[]Kind{{Pages: 9}}, Options{CheckpointTokens: 7}, 0},
+		{[]Kind{state}, Options{}, 512},
+		{[]Kind{state}, Options{CheckpointTokens: 33}, 64},
+		{[]Kind{state, {Pages: 9}}, Options{}, 32},
+		{[]Kind{state, {Pages: 9}}, Options{CheckpointShare: 0.01}, 128},
+		{[]Kind{state, {Pages: 9}}, Options{CheckpointShare: 1e-9}, 32 << 20},
+		{[]Kind{state, state, {Pages: 9}, {Pages: 9, Window: 50}}, Options{CheckpointShare: 0.01}, 224},
+	} {
+		r := newRunner(t, c.o, c.kinds...)
+		assert.Equal(t, c.want, r.cache.CheckpointInterval(), "%+v", c)
+	}
 }
