@@ -180,6 +180,34 @@ static int cpu_copy_page(void *device, int32_t kind, int32_t from, int32_t to)
     return INFER_OK;
 }
 
+static int cpu_read_page(void *device, int32_t kind, int32_t page, void *out)
+{
+    struct device *d = device;
+    uint8_t *to = out;
+    for (int32_t i = 0; i < d->plan.cache_count; i++) {
+        const struct infer_cache_layer *l = &d->plan.cache[i];
+        if ((int32_t)l->kind != kind)
+            continue;
+        memcpy(to, d->cache + l->offset + page * l->page_bytes, (size_t)l->page_bytes);
+        to += l->page_bytes;
+    }
+    return INFER_OK;
+}
+
+static int cpu_write_page(void *device, int32_t kind, int32_t page, const void *data)
+{
+    struct device *d = device;
+    const uint8_t *from = data;
+    for (int32_t i = 0; i < d->plan.cache_count; i++) {
+        const struct infer_cache_layer *l = &d->plan.cache[i];
+        if ((int32_t)l->kind != kind)
+            continue;
+        memcpy(d->cache + l->offset + page * l->page_bytes, from, (size_t)l->page_bytes);
+        from += l->page_bytes;
+    }
+    return INFER_OK;
+}
+
 static const char *cpu_last_error(void *device) { return ((struct device *)device)->error; }
 static const char *cpu_describe(void *device) { return ((struct device *)device)->description; }
 static void cpu_timing(void *device, struct infer_timing *out) { *out = ((struct device *)device)->timing; }
@@ -188,7 +216,7 @@ const struct infer_backend *infer_cpu_backend(void)
 {
     static const struct infer_backend backend = {
         INFER_ABI, "cpu", cpu_open, cpu_close, cpu_attach, infer_cpu_prepare, infer_cpu_run,
-        cpu_read_tensor, cpu_last_error, cpu_describe, cpu_timing, cpu_copy_page,
+        cpu_read_tensor, cpu_last_error, cpu_describe, cpu_timing, cpu_copy_page, cpu_read_page, cpu_write_page,
     };
     return &backend;
 }

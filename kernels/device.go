@@ -14,6 +14,8 @@ static const char *backend_error(const struct infer_backend *b, void *d) { retur
 static const char *backend_describe(const struct infer_backend *b, void *d) { return b->describe(d); }
 static void backend_timing(const struct infer_backend *b, void *d, struct infer_timing *out) { b->timing(d, out); }
 static int backend_copy_page(const struct infer_backend *b, void *d, int32_t kind, int32_t from, int32_t to) { return b->copy_page(d, kind, from, to); }
+static int backend_read_page(const struct infer_backend *b, void *d, int32_t kind, int32_t page, void *out) { return b->read_page(d, kind, page, out); }
+static int backend_write_page(const struct infer_backend *b, void *d, int32_t kind, int32_t page, const void *data) { return b->write_page(d, kind, page, data); }
 static const char *variant_name(const char *want) { const struct cpu_variant *v = infer_cpu_variant(want); return v ? v->name : NULL; }
 
 #cgo noescape backend_run
@@ -359,10 +361,60 @@ func (d *Device) ReadActivation(r Ref, row int) []float32 {
 
 // CopyPage copies a page's contents in all layers of a kind.
 func (d *Device) CopyPage(kind, from, to int) error {
-	if n := d.pagesOf(kind); from < 0 || to < 0 || int64(from) >= n || int64(to) >= n {
-		return fmt.Errorf("copy page: %w: from %d to %d of %d", ErrInvalid, from, to, n)
+	if err := d.checkPage("copy page", kind, from); err != nil {
+		return err
+	}
+	if err := d.checkPage("copy page", kind, to); err != nil {
+		return err
 	}
 	return d.status("copy page", C.backend_copy_page(d.backend, d.handle, C.int32_t(kind), C.int32_t(from), C.int32_t(to)))
+}
+
+// PageBytes returns how many bytes ReadPage and WritePage move for a page of a kind; 0 where there is no such kind.
+func (d *Device) PageBytes(kind int) int64 {
+	if d.plan == nil || kind < 0 || kind >= len(d.plan.PageKinds) {
+		return 0
+	}
+	return d.plan.PageKinds[kind].PageBytes
+}
+
+// ReadPage copies a page out of the device: data takes PageBytes(kind) bytes, the kind's layers one after the other.
+func (d *Device) ReadPage(kind, page int, data []byte) error {
+	if err := d.checkPageData("read page", kind, page, data); err != nil {
+		return err
+	}
+	return d.status("read page", C.backend_read_page(d.backend, d.handle, C.int32_t(kind), C.int32_t(page), unsafe.Pointer(&data[0])))
+}
+
+// WritePage puts a page's contents back, as ReadPage gave them: the same bits.
+func (d *Device) WritePage(kind, page int, data []byte) error {
+	if err := d.checkPageData("write page", kind, page, data); err != nil {
+		return err
+	}
+	return d.status("write page", C.backend_write_page(d.backend, d.handle, C.int32_t(kind), C.int32_t(page), unsafe.Pointer(&data[0])))
+}
+
+func (d *Device) checkPage(what string, kind, page int) error {
+	if d.plan == nil {
+		return fmt.Errorf("%s: %w: no plan is prepared", what, ErrInvalid)
+	}
+	if kind < 0 || kind >= len(d.plan.PageKinds) {
+		return fmt.Errorf("%s: %w: kind %d of %d", what, ErrInvalid, kind, len(d.plan.PageKinds))
+	}
+	if n := d.pagesOf(kind); page < 0 || int64(page) >= n {
+		return fmt.Errorf("%s: %w: page %d of kind %d, which has %d", what, ErrInvalid, page, kind, n)
+	}
+	return nil
+}
+
+func (d *Device) checkPageData(what string, kind, page int, data []byte) error {
+	if err := d.checkPage(what, kind, page); err != nil {
+		return err
+	}
+	if n := d.PageBytes(kind); int64(len(data)) != n {
+		return fmt.Errorf("%s: %w: %d bytes, a page of kind %d has %d", what, ErrInvalid, len(data), kind, n)
+	}
+	return nil
 }
 
 // Timing returns the nanoseconds spent by op kind since the device opened, as its first thread saw them.

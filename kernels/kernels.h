@@ -11,7 +11,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define INFER_ABI 1
+#define INFER_ABI 2
 #define INFER_PAGE_TOKENS 32 // tokens a cache page holds
 #define INFER_OP_INPUTS 7
 #define INFER_OP_INTS 8
@@ -184,6 +184,9 @@ struct infer_backend {
     const char *(*describe)(void *device); // variant and threads, for people
     void (*timing)(void *device, struct infer_timing *out);
     int (*copy_page)(void *device, int32_t kind, int32_t from, int32_t to); // all layers of a kind
+    // A page to and from host memory: its layers one after the other in the plan's order, page_bytes each.
+    int (*read_page)(void *device, int32_t kind, int32_t page, void *out);
+    int (*write_page)(void *device, int32_t kind, int32_t page, const void *data);
 };
 
 const struct infer_backend *infer_cpu_backend(void);
