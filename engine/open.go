@@ -143,7 +143,7 @@ func (e *Engine) limits() kernels.Limits {
 	if o.StepRows == 0 {
 		o.StepRows = DefaultStepRows
 	}
-	l := kernels.Limits{MaxRows: o.StepRows, MaxWanted: min(o.StepRows, max(o.Sequences, 1)), CacheDType: kernels.F16}
+	l := kernels.Limits{MaxRows: o.StepRows, MaxWanted: min(o.StepRows, max(o.Sequences, scoreRows)), CacheDType: kernels.F16}
 	if o.AllLogits {
 		l.MaxWanted = o.StepRows
 	}

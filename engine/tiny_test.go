@@ -21,6 +21,7 @@ type tinyModel struct {
 	window                          uint32 // > 0: a Gemma 2, whose even layers have this window
 	noVocabulary                    bool
 	template                        string
+	rank                            string // a reranker's template
 }
 
 var tiny = tinyModel{layers: 2, dim: 64, heads: 4, kvHeads: 2, ff: 96}
@@ -53,6 +54,11 @@ func (m tinyModel) writeTo(path string) error {
 		w.SetUint32(arch+".expert_count", m.experts)
 		w.SetUint32(arch+".expert_used_count", m.used)
 	}
+	if m.rank != "" {
+		w.SetUint32(arch+".pooling_type", 4)
+		w.SetStrings(arch+".classifier.output_labels", []string{"yes", "no"})
+		w.SetString("tokenizer.chat_template.rerank", m.rank)
+	}
 	m.vocabulary(w)
 	m.tensors(w)
 	return w.Write()
@@ -83,28 +89,16 @@ func (m tinyModel) vocabulary(w *gguf.Writer) {
 }
 
 func (m tinyModel) tensors(w *gguf.Writer) {
-	random := rand.New(rand.NewPCG(7, 7))
-	add := func(name string, scale float64, shape ...int64) {
-		n := int64(1)
-		for _, d := range shape {
-			n *= d
-		}
-		data := make([]byte, 0, 4*n)
-		for range n {
-			v := float32(random.NormFloat64() * scale)
-			if len(shape) == 1 {
-				v += 1
-			}
-			data = binary.LittleEndian.AppendUint32(data, math.Float32bits(v))
-		}
-		w.AddTensor(name, gguf.F32, shape, func(out io.Writer) error { _, err := out.Write(data); return err })
-	}
+	add := tensorAdder(w)
 	matrix := func(name string, shape ...int64) { add(name, 1.5/math.Sqrt(float64(shape[0])), shape...) }
 	add("token_embd.weight", 1, m.dim, tinyVocab)
 	if m.window == 0 {
 		matrix("output.weight", m.dim, tinyVocab)
 	}
 	add("output_norm.weight", 0.1, m.dim)
+	if m.rank != "" {
+		matrix("cls.output.weight", m.dim, 2)
+	}
 	head := m.dim / m.heads
 	for i := range m.layers {
 		p := fmt.Sprintf("blk.%d.", i)
@@ -129,5 +123,25 @@ func (m tinyModel) tensors(w *gguf.Writer) {
 		matrix(p+"ffn_gate.weight", m.dim, m.ff)
 		matrix(p+"ffn_up.weight", m.dim, m.ff)
 		matrix(p+"ffn_down.weight", m.ff, m.dim)
+	}
+}
+
+// tensorAdder returns what adds tensors of random numbers, vectors around 1.
+func tensorAdder(w *gguf.Writer) func(name string, scale float64, shape ...int64) {
+	random := rand.New(rand.NewPCG(7, 7))
+	return func(name string, scale float64, shape ...int64) {
+		n := int64(1)
+		for _, d := range shape {
+			n *= d
+		}
+		data := make([]byte, 0, 4*n)
+		for range n {
+			v := float32(random.NormFloat64() * scale)
+			if len(shape) == 1 {
+				v += 1
+			}
+			data = binary.LittleEndian.AppendUint32(data, math.Float32bits(v))
+		}
+		w.AddTensor(name, gguf.F32, shape, func(out io.Writer) error { _, err := out.Write(data); return err })
 	}
 }
