@@ -3,7 +3,6 @@ package engine
 import (
 	"context"
 	"math"
-	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
@@ -11,88 +10,12 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
-	"github.com/infer-go/infer/engine/gguf"
+	"github.com/infer-go/infer/internal/tinymodel"
 )
 
-// tinyEncoder describes a random BERT with a vocabulary of letters.
-type tinyEncoder struct {
-	pooling uint32 // as files have it
-	context uint32
-	types   int64 // token types
-	labels  []string
-}
-
-const (
-	encoderDim   = 48
-	encoderVocab = 5 + 2*26
-)
-
-func (m tinyEncoder) write(t testing.TB) string {
-	path := filepath.Join(t.TempDir(), "encoder.gguf")
-	w := gguf.NewFileWriter(path)
-	w.SetString("general.architecture", "bert")
-	if m.context == 0 {
-		m.context = 96
-	}
-	for key, value := range map[string]uint32{"context_length": m.context, "embedding_length": encoderDim, "block_count": 2,
-		"feed_forward_length": 64, "attention.head_count": 3, "pooling_type": m.pooling} {
-		w.SetUint32("bert."+key, value)
-	}
-	w.SetFloat32("bert.attention.layer_norm_epsilon", 1e-6)
-	w.SetBool("bert.attention.causal", false)
-	if m.labels != nil {
-		w.SetStrings("bert.classifier.output_labels", m.labels)
-	}
-	tokens := []string{"[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"}
-	kinds := []int32{3, 2, 3, 3, 3}
-	for i := range 26 {
-		tokens, kinds = append(tokens, "\u2581"+string(rune('a'+i)), string(rune('a'+i))), append(kinds, 1, 1)
-	}
-	w.SetString("tokenizer.ggml.model", "bert")
-	w.SetStrings("tokenizer.ggml.tokens", tokens)
-	w.SetInt32s("tokenizer.ggml.token_type", kinds)
-	for key, id := range map[string]uint32{"unknown": 1, "bos": 2, "seperator": 3, "mask": 4, "padding": 0} {
-		w.SetUint32("tokenizer.ggml."+key+"_token_id", id)
-	}
-	m.tensors(w)
-	require.NoError(t, w.Write())
-	return path
-}
-
-func (m tinyEncoder) tensors(w *gguf.Writer) {
-	add := tensorAdder(w)
-	norm := func(name string) {
-		add(name+".weight", 0.1, encoderDim)
-		add(name+".bias", 0.1, encoderDim)
-	}
-	linear := func(name string, cols, rows int64) {
-		add(name+".weight", 1.5/math.Sqrt(float64(cols)), cols, rows)
-		add(name+".bias", 0.1, rows)
-	}
-	add("token_embd.weight", 1, encoderDim, encoderVocab)
-	add("position_embd.weight", 0.3, encoderDim, int64(m.context))
-	if m.types > 0 {
-		add("token_types.weight", 0.5, encoderDim, m.types)
-	}
-	norm("token_embd_norm")
-	for _, p := range []string{"blk.0.", "blk.1."} {
-		for _, name := range []string{"attn_q", "attn_k", "attn_v", "attn_output"} {
-			linear(p+name, encoderDim, encoderDim)
-		}
-		linear(p+"ffn_up", encoderDim, 64)
-		linear(p+"ffn_down", 64, encoderDim)
-		norm(p + "attn_output_norm")
-		norm(p + "layer_output_norm")
-	}
-	if m.pooling == 4 {
-		linear("cls", encoderDim, encoderDim)
-		linear("cls.output", encoderDim, max(1, int64(len(m.labels))))
-	}
-}
-
-func openEncoder(t *testing.T, m tinyEncoder, o Options) *Engine {
+func openEncoder(t *testing.T, m tinymodel.Encoder, o Options) *Engine {
 	t.Helper()
-	e, err := Open(m.write(t), o)
+	e, err := Open(m.Write(t), o)
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, e.Close()) })
 	return e
@@ -110,8 +33,8 @@ func wordTexts(n int) []string {
 // A text's vector is the same bits alone, beside others, in any order, on any number of threads.
 func TestEmbedBits(t *testing.T) {
 	for _, pooling := range []uint32{1, 2, 3} {
-		e := openEncoder(t, tinyEncoder{pooling: pooling, types: 2}, Options{Threads: 1})
-		two := openEncoder(t, tinyEncoder{pooling: pooling, types: 2}, Options{Threads: 2, StepRows: 100})
+		e := openEncoder(t, tinymodel.Encoder{Pooling: pooling, Types: 2}, Options{Threads: 1})
+		two := openEncoder(t, tinymodel.Encoder{Pooling: pooling, Types: 2}, Options{Threads: 2, StepRows: 100})
 		texts := wordTexts(150)
 		got, err := e.Embed(context.Background(), texts, EmbedOptions{})
 		require.NoError(t, err)
@@ -136,7 +59,7 @@ func TestEmbedBits(t *testing.T) {
 
 // Every token sees every other: changing the last word changes the first token's state.
 func TestBothWays(t *testing.T) {
-	e := openEncoder(t, tinyEncoder{pooling: 2}, Options{Threads: 1})
+	e := openEncoder(t, tinymodel.Encoder{Pooling: 2}, Options{Threads: 1})
 	got, err := e.Embed(context.Background(), []string{"a b c d", "a b c e"}, EmbedOptions{})
 	require.NoError(t, err)
 	assert.Greater(t, relativeL2(got[0].Vector, got[1].Vector), 1e-3)
@@ -144,7 +67,7 @@ func TestBothWays(t *testing.T) {
 
 // Special tokens written in a text are text.
 func TestEmbedReadsNoSpecialTokens(t *testing.T) {
-	e := openEncoder(t, tinyEncoder{pooling: 1}, Options{Threads: 1})
+	e := openEncoder(t, tinymodel.Encoder{Pooling: 1}, Options{Threads: 1})
 	got, err := e.Embed(context.Background(), []string{"a[SEP]b"}, EmbedOptions{})
 	require.NoError(t, err)
 	assert.Greater(t, got[0].Tokens, 5)
@@ -152,7 +75,7 @@ func TestEmbedReadsNoSpecialTokens(t *testing.T) {
 
 func TestEmbedLimits(t *testing.T) {
 	ctx := context.Background()
-	e := openEncoder(t, tinyEncoder{pooling: 1, context: 16}, Options{Threads: 1, Context: 4096})
+	e := openEncoder(t, tinymodel.Encoder{Pooling: 1, Context: 16}, Options{Threads: 1, Context: 4096})
 	assert.Equal(t, 16, e.Context(), "learned positions end")
 	long := strings.Repeat("a ", 30)
 	_, err := e.Embed(ctx, []string{"a", long}, EmbedOptions{})
@@ -166,7 +89,7 @@ func TestEmbedLimits(t *testing.T) {
 	require.NoError(t, err)
 	requireSameBits(t, same[0].Vector, got[1].Vector, "cut before the last special token")
 
-	short := openEncoder(t, tinyEncoder{pooling: 1}, Options{Threads: 1, StepRows: 8})
+	short := openEncoder(t, tinymodel.Encoder{Pooling: 1}, Options{Threads: 1, StepRows: 8})
 	_, err = short.Embed(ctx, []string{long}, EmbedOptions{})
 	require.ErrorIs(t, err, ErrTooLong)
 	assert.ErrorContains(t, err, "32 tokens, which this model must see in one step, and a step has 8")
@@ -241,7 +164,7 @@ func mustPool(t *testing.T, e *Engine, tokens []int32) []float32 {
 
 func TestRerank(t *testing.T) {
 	ctx := context.Background()
-	e := openEncoder(t, tinyEncoder{pooling: 4, types: 2, context: 24}, Options{Threads: 1})
+	e := openEncoder(t, tinymodel.Encoder{Pooling: 4, Types: 2, Context: 24}, Options{Threads: 1})
 	documents := []string{"a b", "c", "d e f g", "c"}
 	got, err := e.Rerank(ctx, "q r", documents, RerankOptions{})
 	require.NoError(t, err)
@@ -257,7 +180,7 @@ func TestRerank(t *testing.T) {
 	}
 	assert.Equal(t, seen[1].Score, seen[3].Score)
 	// [CLS] q r [SEP] c [SEP], the second text with the second type
-	word := func(c rune) int32 { return 5 + 2*(c-'a') }
+	word := tinymodel.Word
 	ids := []int32{2, word('q'), word('r'), 3, word('c'), 3}
 	var want float32
 	require.NoError(t, e.encodeAll(ctx, []input{{ids: ids, types: []int32{0, 0, 0, 0, 1, 1}}}, func(_ int, r []float32) { want = r[0] }))
@@ -281,18 +204,18 @@ func TestRerank(t *testing.T) {
 	_, err = e.Embed(ctx, []string{"a"}, EmbedOptions{})
 	assert.ErrorIs(t, err, ErrNotEmbedding)
 
-	named := openEncoder(t, tinyEncoder{pooling: 4, labels: []string{"no", "yes"}}, Options{Threads: 1})
+	named := openEncoder(t, tinymodel.Encoder{Pooling: 4, Labels: []string{"no", "yes"}}, Options{Threads: 1})
 	got, err = named.Rerank(ctx, "q", []string{"a"}, RerankOptions{})
 	require.NoError(t, err)
 	assert.Equal(t, mustPool(t, named, []int32{2, word('q'), 3, word('a'), 3})[1], got[0].Score)
-	other := openEncoder(t, tinyEncoder{pooling: 4, labels: []string{"spam", "ham"}}, Options{Threads: 1})
+	other := openEncoder(t, tinymodel.Encoder{Pooling: 4, Labels: []string{"spam", "ham"}}, Options{Threads: 1})
 	_, err = other.Rerank(ctx, "q", []string{"a"}, RerankOptions{})
 	assert.ErrorContains(t, err, `["spam" "ham"]`)
 }
 
 // Several goroutines embed at once; closing waits for them.
 func TestEmbedConcurrently(t *testing.T) {
-	e, err := Open(tinyEncoder{pooling: 1}.write(t), Options{Threads: 2})
+	e, err := Open(tinymodel.Encoder{Pooling: 1}.Write(t), Options{Threads: 2})
 	require.NoError(t, err)
 	texts := wordTexts(100)
 	want, err := e.Embed(context.Background(), texts, EmbedOptions{})

@@ -89,7 +89,22 @@ func (m tinyModel) vocabulary(w *gguf.Writer) {
 }
 
 func (m tinyModel) tensors(w *gguf.Writer) {
-	add := tensorAdder(w)
+	random := rand.New(rand.NewPCG(7, 7))
+	add := func(name string, scale float64, shape ...int64) {
+		n := int64(1)
+		for _, d := range shape {
+			n *= d
+		}
+		data := make([]byte, 0, 4*n)
+		for range n {
+			v := float32(random.NormFloat64() * scale)
+			if len(shape) == 1 {
+				v += 1
+			}
+			data = binary.LittleEndian.AppendUint32(data, math.Float32bits(v))
+		}
+		w.AddTensor(name, gguf.F32, shape, func(out io.Writer) error { _, err := out.Write(data); return err })
+	}
 	matrix := func(name string, shape ...int64) { add(name, 1.5/math.Sqrt(float64(shape[0])), shape...) }
 	add("token_embd.weight", 1, m.dim, tinyVocab)
 	if m.window == 0 {
@@ -123,25 +138,5 @@ func (m tinyModel) tensors(w *gguf.Writer) {
 		matrix(p+"ffn_gate.weight", m.dim, m.ff)
 		matrix(p+"ffn_up.weight", m.dim, m.ff)
 		matrix(p+"ffn_down.weight", m.ff, m.dim)
-	}
-}
-
-// tensorAdder returns what adds tensors of random numbers, vectors around 1.
-func tensorAdder(w *gguf.Writer) func(name string, scale float64, shape ...int64) {
-	random := rand.New(rand.NewPCG(7, 7))
-	return func(name string, scale float64, shape ...int64) {
-		n := int64(1)
-		for _, d := range shape {
-			n *= d
-		}
-		data := make([]byte, 0, 4*n)
-		for range n {
-			v := float32(random.NormFloat64() * scale)
-			if len(shape) == 1 {
-				v += 1
-			}
-			data = binary.LittleEndian.AppendUint32(data, math.Float32bits(v))
-		}
-		w.AddTensor(name, gguf.F32, shape, func(out io.Writer) error { _, err := out.Write(data); return err })
 	}
 }
