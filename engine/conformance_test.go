@@ -8,6 +8,7 @@ import (
 	"math"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -150,6 +151,82 @@ func TestConformance(t *testing.T) {
 			}
 		})
 	}
+}
+
+// TestEmbeddingConformance holds vectors and token states against their references, and the same bits beside other texts.
+func TestEmbeddingConformance(t *testing.T) {
+	dirs, err := filepath.Glob(filepath.Join(fixtures.Path(t, "conformance", "cases"), "*"))
+	require.NoError(t, err)
+	for _, dir := range dirs {
+		c := readEmbeddingCase(t, dir)
+		if c.meta.Group != "embedding" {
+			continue
+		}
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			e, err := Open(filepath.Join(dir, "model.gguf"), Options{Threads: 1})
+			require.NoError(t, err)
+			defer e.Close()
+			others := [][]int32{c.tokens[:7], c.tokens, c.tokens[5:30], c.tokens[:1]}
+			got, err := pooledVectors(e, others)
+			require.NoError(t, err)
+			distance := relativeL2(got[1], c.pooled)
+			var states []float32
+			require.NoError(t, e.States(context.Background(), c.tokens, func(_ int, state []float32) error {
+				states = append(states, state...)
+				return nil
+			}))
+			require.Len(t, states, len(c.states))
+			t.Logf("relative L2: pooled %.2e, states %.2e", distance, relativeL2(states, c.states))
+			assert.LessOrEqual(t, distance, 1e-3)
+			assert.LessOrEqual(t, relativeL2(states, c.states), 1e-3)
+			for i, text := range others {
+				alone, err := pooledVectors(e, [][]int32{text})
+				require.NoError(t, err)
+				requireSameBits(t, got[i], alone[0], "alone")
+			}
+		})
+	}
+}
+
+// embeddingCase is a model of the corpus that gives vectors, with its reference.
+type embeddingCase struct {
+	conformanceCase
+	pooled, states []float32
+}
+
+func readEmbeddingCase(t *testing.T, dir string) embeddingCase {
+	c := embeddingCase{conformanceCase: conformanceCase{name: filepath.Base(dir), dir: dir}}
+	read := func(name string, into any) {
+		data, err := os.ReadFile(filepath.Join(dir, name))
+		require.NoError(t, err)
+		require.NoError(t, json.Unmarshal(data, into))
+	}
+	read("meta.json", &c.meta)
+	if c.meta.Group != "embedding" {
+		return c
+	}
+	read("tokens.json", &c.tokens)
+	target := func(name string) []float32 {
+		path := filepath.Join(dir, name+"_exact.f32")
+		if _, err := os.Stat(path); err != nil {
+			path = filepath.Join(dir, name+"_ref.f32")
+		}
+		return readFloats(t, path)
+	}
+	c.pooled, c.states = target("pooled"), target("tokens")
+	return c
+}
+
+// pooledVectors returns a model's raw results: vectors, or the scores of a classifier.
+func pooledVectors(e *Engine, texts [][]int32) ([][]float32, error) {
+	out := make([][]float32, len(texts))
+	inputs := make([]input, len(texts))
+	for i, ids := range texts {
+		inputs[i].ids = ids
+	}
+	err := e.encodeAll(context.Background(), inputs, func(i int, result []float32) { out[i] = slices.Clone(result) })
+	return out, err
 }
 
 func requireSameBits(t *testing.T, want, got []float32, what string) {

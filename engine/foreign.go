@@ -75,6 +75,7 @@ func hintForeign(err error) error {
 // states hold, is its own affair.
 func (e *Engine) openForeign() error {
 	o := &e.options
+	o.complete()
 	name, _, err := e.file.Metadata.String("general.architecture")
 	if err != nil {
 		return err

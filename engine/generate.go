@@ -7,6 +7,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/infer-go/infer/engine/arch"
 	"github.com/infer-go/infer/sampler"
 	"github.com/infer-go/infer/tokenizer"
 )
@@ -37,6 +38,9 @@ type Session struct {
 
 // Session waits for a free sequence and opens a session on it.
 func (e *Engine) Session(ctx context.Context) (*Session, error) {
+	if e.model.Pooling != arch.NoPooling {
+		return nil, fmt.Errorf("%s: %w", e.path, ErrNotGenerating)
+	}
 	if err := e.enter(); err != nil {
 		return nil, err
 	}

@@ -26,14 +26,18 @@ type Options struct {
 	Sequences int    // sequences of full length that the cache has room for; 0: DefaultSequences
 	Threads   int    // 0: one a core
 	Variant   string // instruction set ("avx512", "avx2", "ref"); empty: $INFER_CPU, else the best
-	CacheType string // "f16" (default) or "f32"
+	CacheType string // "f16" or "f32"; empty: f16, for embeddings f32
 	NoRepack  bool   // use the weights as they lie in the file: less memory, slower
-	StepRows  int    // tokens of a step; 0: DefaultStepRows
+	StepRows  int    // tokens of a step; 0: DefaultStepRows, or the context of a model that must see a text whole
 	AllLogits bool   // reserve memory for the logits of every row of a step, as Logits and Perplexity need
 	Trace     bool   // keep what every op of a step computed, as Trace needs
 
 	Backend string       // BackendNative or BackendLlamaCPP; empty: native where the architecture is, else llama.cpp where the build has it
 	Log     *slog.Logger // of what llama.cpp says; nil: dropped
+
+	// Pooling opens a model for Embed: "mean", "cls" or "last" pooling instead of the file's. "none" opens one for Generate whose
+	// file names a pooling. Empty: what the file says.
+	Pooling string
 
 	PreTokenizer string // names the pre-tokenizer of a file whose own is unknown
 	Template     string // names a built-in chat template, or holds one; empty: the file's
@@ -51,6 +55,7 @@ type Engine struct {
 	options Options
 	context int
 	text    *text // nil for a file without a vocabulary
+	encoder encoder
 
 	observer *observer // of a traced foreign device, else nil
 
@@ -98,7 +103,7 @@ func (e *Engine) open() error {
 	if e.backend == BackendLlamaCPP {
 		return e.openForeign()
 	}
-	model, err := arch.Record(e.file, arch.Options{Context: o.Context, DefaultContext: DefaultContext})
+	model, err := arch.Record(e.file, arch.Options{Context: o.Context, DefaultContext: DefaultContext, Pooling: arch.Pooling(o.Pooling)})
 	if err != nil {
 		return hintForeign(err)
 	}
@@ -110,10 +115,7 @@ func (e *Engine) open() error {
 			e.context = min(e.context, model.ContextLength)
 		}
 	}
-	limits, err := e.limits()
-	if err != nil {
-		return err
-	}
+	limits := e.limits()
 	if err := model.Plan.Finish(limits); err != nil {
 		return fmt.Errorf("%s: %w", e.file.Paths[0], err)
 	}
@@ -128,17 +130,11 @@ func (e *Engine) open() error {
 }
 
 func (o *Options) check() error {
-	if o.CacheType == "" {
-		o.CacheType = "f16"
-	}
-	if o.StepRows == 0 {
-		o.StepRows = DefaultStepRows
-	}
 	if o.Sequences == 0 {
 		o.Sequences = DefaultSequences
 	}
 	switch {
-	case o.CacheType != "f16" && o.CacheType != "f32":
+	case o.CacheType != "" && o.CacheType != "f16" && o.CacheType != "f32":
 		return fmt.Errorf("cache type %q: expected f16 or f32", o.CacheType)
 	case o.Context < 0 || o.Context > 1<<26:
 		return fmt.Errorf("context of %d tokens: expected 1 to %d, or 0 for the model's own", o.Context, 1<<26)
@@ -150,10 +146,24 @@ func (o *Options) check() error {
 	return nil
 }
 
+// complete sets what was left open for a model that generates.
+func (o *Options) complete() {
+	if o.CacheType == "" {
+		o.CacheType = "f16"
+	}
+	if o.StepRows == 0 {
+		o.StepRows = DefaultStepRows
+	}
+}
+
 // limits sizes the plan: full tables for every sequence, of windowed layers only what their window and a step cover.
-func (e *Engine) limits() (kernels.Limits, error) {
+func (e *Engine) limits() kernels.Limits {
 	o := &e.options
-	l := kernels.Limits{KeepActivations: o.Trace, MaxRows: o.StepRows, MaxWanted: min(o.StepRows, max(o.Sequences, 1)), CacheDType: kernels.F16}
+	if e.model.Pooling != arch.NoPooling {
+		return e.encoderLimits()
+	}
+	o.complete()
+	l := kernels.Limits{KeepActivations: o.Trace, MaxRows: o.StepRows, MaxWanted: min(o.StepRows, max(o.Sequences, scoreRows)), CacheDType: kernels.F16}
 	if o.AllLogits {
 		l.MaxWanted = o.StepRows
 	}
@@ -167,7 +177,7 @@ func (e *Engine) limits() (kernels.Limits, error) {
 		}
 		l.Pages = append(l.Pages, pages*o.Sequences)
 	}
-	return l, nil
+	return l
 }
 
 func (e *Engine) openDevice() error {

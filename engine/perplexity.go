@@ -63,13 +63,5 @@ func (e *Engine) Perplexity(ctx context.Context, tokens []int32, window, windows
 
 // logProb is the natural logarithm of an id's probability.
 func logProb(logits []float32, id int32) float64 {
-	highest := float64(math.Inf(-1))
-	for _, l := range logits {
-		highest = max(highest, float64(l))
-	}
-	var sum float64
-	for _, l := range logits {
-		sum += math.Exp(float64(l) - highest)
-	}
-	return float64(logits[id]) - highest - math.Log(sum)
+	return float64(logits[id]) - logSum(logits)
 }

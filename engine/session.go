@@ -31,6 +31,11 @@ func (e *Engine) newSession() *session {
 func (s *session) close() {
 	s.engine.mutex.Lock()
 	defer s.engine.mutex.Unlock()
+	s.release()
+}
+
+// release is close with the engine's mutex held.
+func (s *session) release() {
 	for kind := range s.pages {
 		for i := range s.pages[kind] {
 			s.give(kind, i)

@@ -22,6 +22,7 @@ type tinyModel struct {
 	noVocabulary                    bool
 	arch                            string // empty: by the window
 	template                        string
+	rank                            string // a reranker's template
 }
 
 var tiny = tinyModel{layers: 2, dim: 64, heads: 4, kvHeads: 2, ff: 96}
@@ -56,6 +57,11 @@ func (m tinyModel) writeTo(path string) error {
 	if m.experts > 0 {
 		w.SetUint32(arch+".expert_count", m.experts)
 		w.SetUint32(arch+".expert_used_count", m.used)
+	}
+	if m.rank != "" {
+		w.SetUint32(arch+".pooling_type", 4)
+		w.SetStrings(arch+".classifier.output_labels", []string{"yes", "no"})
+		w.SetString("tokenizer.chat_template.rerank", m.rank)
 	}
 	m.vocabulary(w)
 	m.tensors(w)
@@ -109,6 +115,9 @@ func (m tinyModel) tensors(w *gguf.Writer) {
 		matrix("output.weight", m.dim, tinyVocab)
 	}
 	add("output_norm.weight", 0.1, m.dim)
+	if m.rank != "" {
+		matrix("cls.output.weight", m.dim, 2)
+	}
 	head := m.dim / m.heads
 	for i := range m.layers {
 		p := fmt.Sprintf("blk.%d.", i)

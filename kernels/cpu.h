@@ -95,6 +95,7 @@ struct attention_job {
     int32_t rows, heads;      // heads of the group
     int32_t kv_head, first_head, total_heads;
     int32_t window, v_first;
+    int32_t end;              // both ways: positions of the sequence; 0: a row sees none after its own
     float scale, softcap, alibi;
     float *scratch;           // attention_scratch() floats
 };
@@ -123,7 +124,8 @@ struct cpu_variant {
     void (*store_v)(const struct infer_cache_layer *l, uint8_t *page, int slot, const float *v);
     void (*attention)(const struct attention_job *job);
     void (*expert_sum)(int64_t n, int used, const float *y, int64_t y_stride, const float *weights, const float *residual, float *out);
-    void (*softmax)(float *x, int64_t n); // in place; routers
+    void (*mean)(int64_t n, int64_t rows, const float *x, int64_t stride, float *out);
+    void (*softmax)(float *x, int64_t n); // in place
     void (*act)(int32_t act, float p1, float p2, float *x, int64_t n); // in place; routers
 };
 

@@ -143,7 +143,7 @@ static struct partial weigh(const struct attention_job *job, float *scores, int 
             v_store(lanes + i, v_mul(v_set1(job->softcap), v_tanh(v_div(v_load(lanes + i), v_set1(job->softcap)))));
     if (slope != 0) // distance: own position minus the block's first
         for (int j = from; j < to; j++)
-            lanes[j] = lanes[j] - slope * (float)(distance - j);
+            lanes[j] = lanes[j] - slope * fabsf((float)(distance - j));
     for (int j = 0; j < from; j++)
         lanes[j] = -INFINITY;
     for (int j = to; j < BLOCK; j++)
@@ -189,6 +189,20 @@ static void finish_query(const struct attention_job *job, struct partial total, 
         v_store_n(out + i, v_div(v_load(values + i), sum), width - i < 16 ? width - i : 16);
 }
 
+// The positions that a row at position own sees: from seen_from to before seen_to.
+static inline int64_t seen_from(const struct attention_job *job, int64_t own)
+{
+    int64_t from = job->window == 0 ? 0 : job->end > 0 ? own - job->window / 2 : own - job->window + 1;
+    return from > 0 ? from : 0;
+}
+
+static inline int64_t seen_to(const struct attention_job *job, int64_t own)
+{
+    if (job->end == 0)
+        return own + 1;
+    return job->window > 0 && own + job->window / 2 + 1 < job->end ? own + job->window / 2 + 1 : job->end;
+}
+
 static void rows_attention(const struct attention_job *job)
 {
     const struct infer_cache_layer *l = job->layer;
@@ -201,8 +215,7 @@ static void rows_attention(const struct attention_job *job)
     for (int i = 0; i < queries; i++)
         span[i] = total[i] = (struct partial){0, 0};
 
-    int64_t last = job->positions[job->rows - 1];
-    int64_t first = job->window > 0 && job->positions[0] - job->window + 1 > 0 ? job->positions[0] - job->window + 1 : 0;
+    int64_t first = seen_from(job, job->positions[0]), last = seen_to(job, job->positions[job->rows - 1]) - 1;
     for (int64_t block = first / BLOCK; block <= last / BLOCK; block++) {
         int end = last - block * BLOCK + 1 < BLOCK ? (int)(last - block * BLOCK + 1) : BLOCK;
         load_block(job, block, end, keys, values);
@@ -220,7 +233,7 @@ static void rows_attention(const struct attention_job *job)
             (group == 4 ? scores_4 : scores_1)(l->k_dim, q, keys, s);
             for (int j = 0; j < group; j++) {
                 int64_t own = job->positions[(i + j) / job->heads];
-                int64_t from = job->window > 0 ? own - job->window + 1 - block * BLOCK : 0, to = own + 1 - block * BLOCK;
+                int64_t from = seen_from(job, own) - block * BLOCK, to = seen_to(job, own) - block * BLOCK;
                 from = from < 0 ? 0 : from;
                 to = to > BLOCK ? BLOCK : to;
                 seen[j] = from < to;

@@ -650,6 +650,38 @@ static void avx512_product(const struct weight *w, int64_t mat, int64_t first_pa
 
 // ---- activations ----
 
+// The sums of 16 vectors' lanes: lane i is the sum of v[i].
+static inline __m512i sums_of_16(const __m512i v[16])
+{
+    __m512i four[4];
+    for (int i = 0; i < 4; i++) {
+        __m512i a = _mm512_add_epi32(_mm512_unpacklo_epi32(v[4 * i], v[4 * i + 1]), _mm512_unpackhi_epi32(v[4 * i], v[4 * i + 1]));
+        __m512i b = _mm512_add_epi32(_mm512_unpacklo_epi32(v[4 * i + 2], v[4 * i + 3]), _mm512_unpackhi_epi32(v[4 * i + 2], v[4 * i + 3]));
+        four[i] = _mm512_add_epi32(_mm512_unpacklo_epi64(a, b), _mm512_unpackhi_epi64(a, b));
+    }
+    __m512i lo = _mm512_add_epi32(_mm512_shuffle_i32x4(four[0], four[1], 0x88), _mm512_shuffle_i32x4(four[0], four[1], 0xdd));
+    __m512i hi = _mm512_add_epi32(_mm512_shuffle_i32x4(four[2], four[3], 0x88), _mm512_shuffle_i32x4(four[2], four[3], 0xdd));
+    return _mm512_add_epi32(_mm512_shuffle_i32x4(lo, hi, 0x88), _mm512_shuffle_i32x4(lo, hi, 0xdd));
+}
+
+// best_candidate for 32 values: every candidate's error first, then all costs in one vector. Of equal costs the first wins.
+static inline float best_steps(__m512i fine)
+{
+    const __m512i numbers = _mm512_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15);
+    __m512 steps = _mm512_cvtepi32_ps(_mm512_sub_epi32(_mm512_set1_epi32(CANDIDATE_FIRST), _mm512_mullo_epi32(numbers, _mm512_set1_epi32(CANDIDATE_STEP))));
+    __m512i squares[CANDIDATES];
+    for (int i = 0; i < CANDIDATES; i++) {
+        __m512i scaled = _mm512_mulhrs_epi16(fine, _mm512_set1_epi16((short)(CANDIDATE_FIRST - i * CANDIDATE_STEP)));
+        __m512i error = _mm512_srai_epi16(_mm512_slli_epi16(scaled, 8), 4);
+        squares[i] = _mm512_madd_epi16(error, error);
+    }
+    __m512 cost = _mm512_div_ps(_mm512_cvtepi32_ps(sums_of_16(squares)), _mm512_mul_ps(steps, steps));
+    __mmask16 least = _mm512_cmp_ps_mask(cost, _mm512_set1_ps(_mm512_reduce_min_ps(cost)), _CMP_EQ_OQ);
+    int32_t best = CANDIDATE_FIRST - __builtin_ctz(least) * CANDIDATE_STEP;
+    return (float)best * (1.0f / 256);
+}
+_Static_assert(CANDIDATES == 16, "best_steps holds a candidate in each lane");
+
 // rows_quantize32 with its scale search on 32 lanes of 16 bits, for the same result.
 static void avx512_quantize32(const float *x, int64_t n, struct act32 *out)
 {
@@ -660,16 +692,7 @@ static void avx512_quantize32(const float *x, int64_t n, struct act32 *out)
             __m512 scale = _mm512_set1_ps(32767.0f / highest);
             __m512i fine = _mm512_inserti64x4(_mm512_castsi256_si512(_mm512_cvtepi32_epi16(_mm512_cvtps_epi32(_mm512_mul_ps(lo, scale)))),
                                               _mm512_cvtepi32_epi16(_mm512_cvtps_epi32(_mm512_mul_ps(hi, scale))), 1);
-            float least = INFINITY;
-            for (int i = 0; i < CANDIDATES; i++) {
-                int32_t c = CANDIDATE_FIRST - i * CANDIDATE_STEP;
-                __m512i error = _mm512_srai_epi16(_mm512_slli_epi16(_mm512_mulhrs_epi16(fine, _mm512_set1_epi16((short)c)), 8), 4);
-                float cost = (float)_mm512_reduce_add_epi32(_mm512_madd_epi16(error, error)) / ((float)c * (float)c);
-                if (cost < least) {
-                    least = cost;
-                    steps = (float)c * (1.0f / 256);
-                }
-            }
+            steps = best_steps(fine);
         }
         out->d = highest / steps;
         __m512 inverse = _mm512_set1_ps(highest >= LEAST_HIGHEST ? steps / highest : 0.0f);

@@ -60,6 +60,7 @@ struct groups {
 
 struct tiles { // rows of a batch cut where sequences change and at a number of rows
     int32_t *first, *count;
+    int32_t *end; // positions of the tile's sequence, up to the batch's last row of it
     int32_t total;
 };
 #define TILE_SIZES 7 // 1, 2, 4 ... 64 rows

@@ -304,10 +304,11 @@ static int allocate_working_memory(struct device *d)
         if (d->forms[i].bytes > 0 && !(d->forms[i].data = infer_device_alloc(d, d->forms[i].bytes)))
             return fail(d, INFER_ERR_MEMORY, "no memory for quantized activations");
     for (int i = 0; i < TILE_SIZES; i++) {
-        d->tiles[i].first = infer_device_alloc(d, 2 * (int64_t)d->plan.max_rows * 4);
+        d->tiles[i].first = infer_device_alloc(d, 3 * (int64_t)d->plan.max_rows * 4);
         if (!d->tiles[i].first)
             return fail(d, INFER_ERR_MEMORY, "no memory for row tiles");
         d->tiles[i].count = d->tiles[i].first + d->plan.max_rows;
+        d->tiles[i].end = d->tiles[i].count + d->plan.max_rows;
     }
     if (experts > 0) {
         int64_t slots = d->plan.max_rows * used;
@@ -376,6 +377,11 @@ static int pack_weights(struct device *d)
     return INFER_OK;
 }
 
+static bool known_op(uint32_t kind)
+{
+    return (kind >= INFER_OP_EMBED && kind <= INFER_OP_GATHER) || kind == INFER_OP_POOL || kind == INFER_OP_SOFTMAX;
+}
+
 int infer_cpu_prepare(void *device, const struct infer_plan *plan)
 {
     struct device *d = device;
@@ -390,7 +396,7 @@ int infer_cpu_prepare(void *device, const struct infer_plan *plan)
     for (int i = 0; i < FORM_BUFFERS; i++)
         d->forms[i].tensor = -1;
     for (int32_t i = 0; i < plan->op_count; i++) {
-        if (plan->ops[i].kind < INFER_OP_EMBED || plan->ops[i].kind > INFER_OP_GATHER) {
+        if (!known_op(plan->ops[i].kind)) {
             snprintf(d->error, sizeof d->error, "op %d: kind %u is unknown", i, plan->ops[i].kind);
             return INFER_ERR_UNSUPPORTED;
         }

@@ -266,6 +266,19 @@ static void rows_expert_sum(int64_t n, int used, const float *y, int64_t y_strid
     }
 }
 
+// The mean of rows that lie stride floats apart, added up in order.
+static void rows_mean(int64_t n, int64_t rows, const float *x, int64_t stride, float *out)
+{
+    v16 count = v_set1((float)rows);
+    for (int64_t i = 0; i < n; i += 16) {
+        int width = n - i < 16 ? (int)(n - i) : 16;
+        v16 sum = v_set1(0);
+        for (int64_t r = 0; r < rows; r++)
+            sum = v_add(sum, v_load_n(x + r * stride + i, width));
+        v_store_n(out + i, v_div(sum, count), width);
+    }
+}
+
 static void rows_softmax(float *x, int64_t n)
 {
     float highest = x[0];
@@ -371,4 +384,4 @@ static void rows_float_product(const struct weight *w, int64_t mat, int64_t firs
 #define CPU_ROWS(QUANTIZE32, QUANTIZE256)                                                                                                                \
     .quantize32 = QUANTIZE32, .quantize256 = QUANTIZE256, .finish = rows_finish, .norm = rows_norm,                     \
     .element = rows_element, .rope = rows_rope, .angles = rows_angles, .store_k = rows_store_k, .store_v = rows_store_v,          \
-    .expert_sum = rows_expert_sum, .softmax = rows_softmax, .act = rows_act, .attention = rows_attention
+    .expert_sum = rows_expert_sum, .mean = rows_mean, .softmax = rows_softmax, .act = rows_act, .attention = rows_attention

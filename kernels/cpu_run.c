@@ -46,7 +46,8 @@ static int64_t larger(int64_t a, int64_t b) { return a > b ? a : b; }
 static void embed(struct device *d, const struct infer_op *op, int64_t row)
 {
     const struct infer_tensor *t = tensor_at(d, op->in[0]);
-    int32_t index = op->n[0] ? d->batch->positions[row] : d->batch->ids[row];
+    const struct infer_batch *b = d->batch;
+    int32_t index = op->n[0] == 0 ? b->ids[row] : op->n[0] == 1 ? b->positions[row] : b->types ? b->types[row] : 0;
     float *out = activation(d, op->out, row);
     infer_dequantize(t->dtype, weight_bytes(d, op->in[0]) + index * t->stride, t->cols, out);
     if (op->f[0] != 1.0f)
@@ -143,6 +144,27 @@ static void route(struct device *d, const struct infer_op *op, int64_t row)
         weights[k] *= op->f[0];
 }
 
+// The mean over the rows of a wanted row's sequence; they are consecutive.
+static void pool(struct device *d, const struct infer_op *op, int64_t row)
+{
+    const int32_t *sequences = d->batch->sequences;
+    int64_t first = d->batch->wanted[row], end = first + 1;
+    while (first > 0 && sequences[first - 1] == sequences[first])
+        first--;
+    while (end < d->batch->rows && sequences[end] == sequences[first])
+        end++;
+    const struct infer_tensor *x = tensor_at(d, op->in[0]);
+    d->variant->mean(x->cols, end - first, activation(d, op->in[0], first), x->stride / 4, activation(d, op->out, row));
+}
+
+static void softmax(struct device *d, const struct infer_op *op, int64_t row)
+{
+    int64_t n = tensor_at(d, op->out)->cols;
+    float *out = activation(d, op->out, row);
+    memcpy(out, activation(d, op->in[0], row), (size_t)n * 4);
+    d->variant->softmax(out, n);
+}
+
 static void copy_heads(struct device *d, const struct infer_op *op, int64_t row)
 {
     const float *in = activation(d, op->in[0], row);
@@ -201,6 +223,8 @@ static void run_row(struct device *d, const struct step *s, int64_t row)
     case INFER_OP_STORE: store(d, op, row); break;
     case INFER_OP_ROUTE: route(d, op, row); break;
     case INFER_OP_COPY: copy_heads(d, op, row); break;
+    case INFER_OP_POOL: pool(d, op, row); break;
+    case INFER_OP_SOFTMAX: softmax(d, op, row); break;
     case INFER_OP_GATHER: memcpy(activation(d, op->out, row), activation(d, op->in[0], d->batch->wanted[row]), (size_t)tensor_at(d, op->out)->cols * 4); break;
     case INFER_OP_EXPERT_SUM: {
         const struct infer_tensor *y = tensor_at(d, op->in[0]);
@@ -422,6 +446,12 @@ static void cut_tiles(struct device *d, int size)
         t->count[t->total++] = end - row;
         row = end;
     }
+    for (int32_t i = t->total - 1, end = 0; i >= 0; i--) {
+        int32_t row = t->first[i], last = row + t->count[i] - 1;
+        if (last + 1 == b->rows || b->sequences[last + 1] != b->sequences[last])
+            end = b->positions[last] + 1;
+        t->end[i] = end;
+    }
 }
 
 static void run_attention(struct device *d, int32_t step, uint8_t *scratch)
@@ -454,6 +484,7 @@ static void run_attention(struct device *d, int32_t step, uint8_t *scratch)
             .total_heads = op->n[1],
             .window = op->n[2],
             .v_first = op->n[3],
+            .end = op->n[4] ? tiles->end[tile] : 0,
             .scale = op->f[0],
             .softcap = op->f[1],
             .alibi = op->f[2],

@@ -20,11 +20,11 @@ static const char *variant_name(const char *want) { const struct cpu_variant *v 
 
 #cgo noescape backend_run
 #cgo nocallback backend_run
-static int backend_run(const struct infer_backend *b, void *d, const int32_t *ids, const int32_t *positions, const int32_t *sequences, const int32_t *pages,
-                       const int32_t *wanted, const int32_t *cancel, int32_t rows, int32_t sequence_count, int32_t table_pages, int32_t wanted_count,
+static int backend_run(const struct infer_backend *b, void *d, const int32_t *ids, const int32_t *positions, const int32_t *sequences,
+                       const int32_t *types, const int32_t *pages, const int32_t *wanted, const int32_t *cancel, int32_t rows, int32_t sequence_count, int32_t table_pages, int32_t wanted_count,
                        const float **logits)
 {
-    struct infer_batch batch = {ids, positions, sequences, pages, wanted, cancel, rows, sequence_count, table_pages, wanted_count};
+    struct infer_batch batch = {ids, positions, sequences, types, pages, wanted, cancel, rows, sequence_count, table_pages, wanted_count};
     return b->run(d, &batch, logits);
 }
 */
@@ -246,6 +246,7 @@ type Batch struct {
 	IDs           []int32
 	Positions     []int32
 	Sequences     []int32 // index of each row's sequence, 0 to SequenceCount-1
+	Types         []int32 // token types, for models that have some; nil: all 0
 	Pages         []int32 // [page kinds][sequences][TablePages]: page numbers, -1 where given back
 	Wanted        []int32 // rows whose logits are returned, ascending
 	TablePages    int
@@ -262,12 +263,16 @@ func (d *Device) Run(b *Batch) ([]float32, error) {
 	if len(b.Wanted) > 0 {
 		wanted = (*C.int32_t)(&b.Wanted[0])
 	}
+	var types *C.int32_t
+	if len(b.Types) > 0 {
+		types = (*C.int32_t)(&b.Types[0])
+	}
 	var pages *C.int32_t
 	if len(b.Pages) > 0 {
 		pages = (*C.int32_t)(&b.Pages[0])
 	}
 	atomic.StoreInt32(d.cancel, 0)
-	status := C.backend_run(d.backend, d.handle, (*C.int32_t)(&b.IDs[0]), (*C.int32_t)(&b.Positions[0]), (*C.int32_t)(&b.Sequences[0]), pages, wanted,
+	status := C.backend_run(d.backend, d.handle, (*C.int32_t)(&b.IDs[0]), (*C.int32_t)(&b.Positions[0]), (*C.int32_t)(&b.Sequences[0]), types, pages, wanted,
 		(*C.int32_t)(d.cancel), C.int32_t(len(b.IDs)), C.int32_t(b.SequenceCount), C.int32_t(b.TablePages), C.int32_t(len(b.Wanted)), &logits)
 	if status != C.INFER_OK {
 		return nil, d.status("run", status)
@@ -294,9 +299,9 @@ func (d *Device) checkBatch(b *Batch) error {
 		return fmt.Errorf("run: %w: no plan is prepared", ErrInvalid)
 	}
 	n := len(b.IDs)
-	if n == 0 || n > p.MaxRows || len(b.Positions) != n || len(b.Sequences) != n || len(b.Wanted) > p.MaxWanted {
-		return fmt.Errorf("run: %w: %d ids, %d positions, %d sequences, %d wanted; the plan takes 1 to %d rows and %d wanted", ErrInvalid, n,
-			len(b.Positions), len(b.Sequences), len(b.Wanted), p.MaxRows, p.MaxWanted)
+	if n == 0 || n > p.MaxRows || len(b.Positions) != n || len(b.Sequences) != n || len(b.Types) != 0 && len(b.Types) != n || len(b.Wanted) > p.MaxWanted {
+		return fmt.Errorf("run: %w: %d ids, %d positions, %d sequences, %d types, %d wanted; the plan takes 1 to %d rows and %d wanted", ErrInvalid, n,
+			len(b.Positions), len(b.Sequences), len(b.Types), len(b.Wanted), p.MaxRows, p.MaxWanted)
 	}
 	if b.SequenceCount < 1 || b.TablePages < 0 || len(b.Pages) != len(p.PageKinds)*b.SequenceCount*b.TablePages {
 		return fmt.Errorf("run: %w: %d page numbers, expected %d kinds x %d sequences x %d", ErrInvalid, len(b.Pages), len(p.PageKinds), b.SequenceCount, b.TablePages)
@@ -324,10 +329,18 @@ func (d *Device) checkRow(b *Batch, i int) error {
 	if !first && pos != b.Positions[i-1]+1 {
 		return fmt.Errorf("run: %w: row %d is position %d after position %d", ErrInvalid, i, pos, b.Positions[i-1])
 	}
+	if first && pos != 0 && p.Whole {
+		return fmt.Errorf("run: %w: row %d begins sequence %d at position %d; this model computes whole sequences", ErrInvalid, i, seq, pos)
+	}
 	for _, o := range d.embeds {
 		limit, index := p.Tensors[o.In[0]].Rows, b.IDs[i]
-		if o.N[0] == 1 {
+		switch {
+		case o.N[0] == 1:
 			index = pos
+		case o.N[0] == 2 && len(b.Types) > 0:
+			index = b.Types[i]
+		case o.N[0] == 2:
+			index = 0
 		}
 		if index < 0 || int64(index) >= limit {
 			return fmt.Errorf("run: %w: row %d looks up %d in a table of %d", ErrInvalid, i, index, limit)

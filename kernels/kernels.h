@@ -52,7 +52,7 @@ struct infer_tensor {
 
 // Ops. x, y: activations; W: weights. An absent input is -1. "Row-local" ops touch only their own row.
 enum infer_op_kind {
-    // out[t] = W[id(t)] * f0. in: table. n0: 0 index by token id, 1 by position. Row-local.
+    // out[t] = W[index(t)] * f0. in: table. n0: 0 index by token id, 1 by position, 2 by token type. Row-local.
     INFER_OP_EMBED = 1,
     // out = norm(x) * weight + bias. in: x, weight?, bias?. n0: enum infer_norm, n1: groups a row (heads; 1 = whole row);
     // the weight has a group's width, or the whole row's (one weight a group). f0: epsilon. Row-local.
@@ -73,6 +73,8 @@ enum infer_op_kind {
     // out = softmax(q K^T * f0 ...) V over the row's sequence, positions <= its own. in: q, sinks?. n0: cache layer,
     // n1: query heads, n2: window (0: all; w: positions > own - w), n3: first element of v in k (where v is absent).
     // f1: soft cap (0: none), f2: ALiBi maximum bias (0: none). q is [heads][k_dim], out [heads][v_dim].
+    // n4: 1 = both ways: a row sees all positions of its sequence, which are in one batch (window w: those at most w/2 from
+    // its own).
     INFER_OP_ATTENTION = 8,
     // Chooses experts. in: router logits, selection bias?. out: ids (i32 [used]), out2: weights (f32 [used]).
     // n0: enum infer_gating, n1: used, n2: groups (0/1: none), n3: groups used, n4: 1 = weights normalised to sum 1.
@@ -89,7 +91,11 @@ enum infer_op_kind {
     INFER_OP_COPY = 13,
     // out[w] = x[wanted[w]]. Ends the BATCH rows.
     INFER_OP_GATHER = 14,
-    // 15..: reserved for recurrent layers (convolution, scan, delta rule) and pooling.
+    // 15..23: reserved for recurrent layers (convolution, scan, delta rule).
+    // out[w] = mean of x over all rows of the batch that belong to wanted[w]'s sequence, added in their order. in: x.
+    INFER_OP_POOL = 24,
+    // out = softmax(x) over the row. in: x. Row-local.
+    INFER_OP_SOFTMAX = 25,
 };
 
 enum infer_norm { INFER_NORM_RMS = 0, INFER_NORM_LAYER = 1, INFER_NORM_L2 = 2 };
@@ -155,6 +161,7 @@ struct infer_batch {
     const int32_t *ids;        // [rows]
     const int32_t *positions;  // [rows]
     const int32_t *sequences;  // [rows] index into pages
+    const int32_t *types;      // [rows] token types; NULL: all 0
     const int32_t *pages;      // [kinds][sequences][table_pages] page numbers; -1 where given back
     const int32_t *wanted;     // [wanted_count] row indices, ascending
     const int32_t *cancel;     // raised to non-zero by another thread to abandon the step; may be NULL

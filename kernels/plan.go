@@ -90,9 +90,10 @@ type Plan struct {
 	Ops         []Op
 	Cache       []CacheLayer
 	PageKinds   []PageKind
-	Logits      Ref // WANTED rows
+	Logits      Ref // the result, WANTED rows: logits, or for a plan that embeds pooled vectors
 	Hidden      Ref // the last normed state, BATCH or WANTED rows; None where not marked
 	ExpertsUsed int
+	Whole       bool // sequences must be in one batch from their first position to their last
 
 	MaxRows, MaxWanted int
 	ActivationBytes    int64

@@ -176,7 +176,8 @@ func (p *Plan) PageBytes(kind int, t DType) int64 {
 
 var opNames = map[OpKind]string{OpEmbed: "embed", OpNorm: "norm", OpMatMul: "matmul", OpHeads: "heads", OpAngles: "angles",
 	OpRope: "rope", OpStore: "store", OpAttention: "attention", OpRoute: "route", OpExperts: "experts",
-	OpExpertSum: "expert_sum", OpElement: "element", OpCopy: "copy", OpGather: "gather"}
+	OpExpertSum: "expert_sum", OpElement: "element", OpCopy: "copy", OpGather: "gather",
+	OpPool: "pool", OpSoftmax: "softmax"}
 
 func (k OpKind) String() string {
 	if s, ok := opNames[k]; ok {

@@ -24,6 +24,8 @@ const (
 	OpElement   OpKind = C.INFER_OP_ELEMENT
 	OpCopy      OpKind = C.INFER_OP_COPY
 	OpGather    OpKind = C.INFER_OP_GATHER
+	OpPool      OpKind = C.INFER_OP_POOL
+	OpSoftmax   OpKind = C.INFER_OP_SOFTMAX
 )
 
 // Norm is a kind of normalisation.
@@ -135,14 +137,17 @@ func (p *Plan) Embed(table Ref, scale float32) Ref {
 // EmbedPosition looks each token's position up in the table [positions, dim]. Result: [tokens, dim].
 func (p *Plan) EmbedPosition(table Ref) Ref { return p.embed(table, 1, 1) }
 
-func (p *Plan) embed(table Ref, scale float32, byPosition int32) Ref {
+// EmbedType looks each token's type (which of several texts it belongs to) up in the table [types, dim]. Result: [tokens, dim].
+func (p *Plan) EmbedType(table Ref) Ref { return p.embed(table, 1, 2) }
+
+func (p *Plan) embed(table Ref, scale float32, by int32) Ref {
 	t, ok := p.tensor(table)
 	if !ok || t.RowsKind != RowsFixed {
 		return None
 	}
 	out := p.activation(RowsBatch, t.Cols)
 	o := p.op(OpEmbed, out, table)
-	o.N[0], o.F[0] = byPosition, scale
+	o.N[0], o.F[0] = by, scale
 	return out
 }
 
@@ -316,7 +321,8 @@ func (p *Plan) Store(layer int, k, v Ref) {
 
 // AttentionSpec describes attention over a cache layer. Scale multiplies scores; Softcap and ALiBi (the maximum bias)
 // are off at 0; Sinks is a vector of one logit a head, or None; VFirst is where values start in keys (layers without own
-// values). The window is the cache layer's.
+// values). The window is the cache layer's. BothWays attends to later positions too: all of a sequence is in one batch, the
+// cache layer has no window, and Around, where it is above 0, limits a row to positions at most Around/2 from its own.
 type AttentionSpec struct {
 	Layer   int
 	Heads   int
@@ -325,6 +331,9 @@ type AttentionSpec struct {
 	ALiBi   float32
 	Sinks   Ref
 	VFirst  int
+
+	BothWays bool
+	Around   int
 }
 
 // Attention attends each query row [tokens, heads*k_dim] over its sequence. Result: [tokens, heads*v_dim].
@@ -347,6 +356,7 @@ func (p *Plan) Attention(q Ref, s AttentionSpec) Ref {
 	o := p.op(OpAttention, out, q, s.Sinks)
 	o.N[0], o.N[1], o.N[2], o.N[3] = int32(s.Layer), int32(s.Heads), int32(p.PageKinds[c.Kind].Window), int32(s.VFirst)
 	o.F[0], o.F[1], o.F[2] = s.Scale, s.Softcap, s.ALiBi
+	p.bothWays(o, s)
 	return out
 }
 

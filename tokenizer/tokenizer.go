@@ -265,6 +265,9 @@ func (t *Tokenizer) AddsEOS() bool {
 	return t.flags.addEOS || t.vocab.Model == ModelWordPiece
 }
 
+// AddsSEP reports whether texts of a pair have a SEP token between them.
+func (t *Tokenizer) AddsSEP() bool { return t.flags.addSEP }
+
 // IsSpecial reports whether a token is a control or unknown token, which stands for no text.
 func (t *Tokenizer) IsSpecial(id int32) bool {
 	return t.has(id) && t.attrs[id]&(attrControl|attrUnknown) != 0

@@ -11,6 +11,8 @@
 //   perplexity  window=N windows=N             text on standard input
 //   bench       prompt=N gen=N sequences=N depth=N runs=N
 //   load                                       time from the start of the process to the first token
+//   ids                                        a text a line on standard input; a line of ids each, special tokens added
+//   embed       out=FILE batch=N               a line of ids a text on standard input; float32, [texts][width]
 //
 // Common: threads=N, flash=-1|0|1, repack=-1|0|1, cache=f16|f32 (-1: the library decides).
 
@@ -28,8 +30,8 @@ enum { LOGICAL_BATCH = 2048, PHYSICAL_BATCH = 512 }; // tokens; the defaults of 
 #include PEER // mainline.h or ik.h
 
 static struct {
-    const char *special, *out, *cache, *chunk, *count, *window, *windows, *prompt, *gen, *sequences, *depth, *runs, *threads, *flash, *repack;
-} options = {"0", "", "f16", "2048", "64", "512", "0", "512", "128", "1", "0", "5", "2", "-1", "-1"};
+    const char *special, *out, *cache, *chunk, *count, *window, *windows, *prompt, *gen, *sequences, *depth, *runs, *threads, *flash, *repack, *batch;
+} options = {"0", "", "f16", "2048", "64", "512", "0", "512", "128", "1", "0", "5", "2", "-1", "-1", "512"};
 
 static const struct {
     const char *name, **value;
@@ -37,7 +39,7 @@ static const struct {
     {"special", &options.special}, {"out", &options.out},         {"cache", &options.cache}, {"chunk", &options.chunk},
     {"count", &options.count},     {"window", &options.window},   {"windows", &options.windows}, {"prompt", &options.prompt},
     {"gen", &options.gen},         {"sequences", &options.sequences}, {"depth", &options.depth}, {"runs", &options.runs},
-    {"threads", &options.threads}, {"flash", &options.flash},     {"repack", &options.repack},
+    {"threads", &options.threads}, {"flash", &options.flash},     {"repack", &options.repack}, {"batch", &options.batch},
 };
 
 static struct llama_model *model;
@@ -426,6 +428,111 @@ static void run_load(double start, double libraries, double loaded)
            libraries - start, loaded - libraries, ready - loaded, now() - ready, best[0]);
 }
 
+static void run_ids(void)
+{
+    int size, room;
+    char *text = read_input(&size);
+    llama_token *ids = checked(malloc((size_t)(room = size + 16) * sizeof *ids));
+    for (char *line = strtok(text, "\n"); line; line = strtok(NULL, "\n")) {
+        int n = tokenize_text(vocab, line, (int)strlen(line), ids, room, true, false);
+        if (n < 0)
+            fail("cannot tokenize", line);
+        for (int i = 0; i < n; i++)
+            printf("%s%d", i ? "," : "", ids[i]);
+        printf("\n");
+    }
+}
+
+// Texts of ids, one after the other, longest first; starts[count] is the end.
+struct texts {
+    llama_token *ids;
+    int *starts, *order, count;
+};
+
+static struct texts *sorted; // for the comparison
+
+static int longer(const void *a, const void *b)
+{
+    int i = *(const int *)a, j = *(const int *)b;
+    int m = sorted->starts[i + 1] - sorted->starts[i], n = sorted->starts[j + 1] - sorted->starts[j];
+    return m != n ? n - m : i - j;
+}
+
+static struct texts read_texts(void)
+{
+    int size, n = 0;
+    char *text = read_input(&size);
+    struct texts t = {checked(malloc(((size_t)size / 2 + 1) * sizeof *t.ids)), checked(malloc(((size_t)size + 2) * sizeof *t.starts)),
+                      checked(malloc(((size_t)size + 1) * sizeof *t.order)), 0};
+    for (char *line = strtok(text, "\n"); line; line = strtok(NULL, "\n")) {
+        t.order[t.count] = t.count;
+        t.starts[t.count++] = n;
+        for (char *at = line, *end; *at; at = end + (*end == ',')) {
+            t.ids[n++] = (llama_token)strtol(at, &end, 10);
+            if (end == at || t.ids[n - 1] < 0 || t.ids[n - 1] >= llama_vocab_n_tokens(vocab))
+                fail("expected ids, separated by commas; found", line);
+        }
+    }
+    t.starts[t.count] = n;
+    sorted = &t;
+    qsort(t.order, (size_t)t.count, sizeof *t.order, longer);
+    return t;
+}
+
+// The context of llama.cpp's embedding example: a batch is one physical batch, as attention to later tokens needs.
+static void open_embedding_context(int batch, int sequences)
+{
+    struct llama_context_params p = llama_context_default_params();
+    p.n_ctx = p.n_batch = p.n_ubatch = (uint32_t)batch;
+    p.n_seq_max = (uint32_t)sequences;
+    p.n_threads = p.n_threads_batch = atoi(options.threads);
+    p.embeddings = true;
+    p.kv_unified = true;
+    set_context_options(&p, atoi(options.flash));
+    context = llama_init_from_model(model, p);
+    if (!context)
+        fail("cannot make a context", NULL);
+    if (!attach_threads(context, atoi(options.threads)))
+        fail("cannot start threads", options.threads);
+}
+
+enum { TOGETHER = 64 }; // texts of a batch at most
+
+static void run_embed(void)
+{
+    struct texts t = read_texts();
+    int limit = atoi(options.batch), width = llama_model_n_embd(model);
+    float *out = checked(malloc((size_t)t.count * (size_t)width * sizeof *out));
+    open_embedding_context(limit, TOGETHER);
+    struct llama_batch b = llama_batch_init(limit, 0, 1);
+    double start = 0;
+    for (int run = 0; run < 2; run++) { // the first batch once more before, for a warm start
+        start = now();
+        for (int at = 0, n; at < t.count; at += n) {
+            b.n_tokens = 0;
+            for (n = 0; n < TOGETHER && at + n < t.count; n++) {
+                int i = t.order[at + n], length = t.starts[i + 1] - t.starts[i];
+                if (b.n_tokens + length > limit)
+                    break;
+                for (int j = 0; j < length; j++)
+                    add_row(&b, t.ids[t.starts[i] + j], j, n, true);
+            }
+            if (n == 0)
+                fail("a text is longer than batch", options.batch);
+            decode_batch(b);
+            for (int k = 0; k < n; k++)
+                memcpy(out + (size_t)t.order[at + k] * (size_t)width, llama_get_embeddings_seq(context, k), (size_t)width * sizeof *out);
+            if (run == 0)
+                break;
+        }
+    }
+    double seconds = now() - start;
+    FILE *f = fopen(options.out, "wb");
+    if (!f || fwrite(out, sizeof *out, (size_t)t.count * (size_t)width, f) != (size_t)t.count * (size_t)width || fclose(f) != 0)
+        fail("cannot write", options.out);
+    printf("{\"seconds\": %.6f, \"texts\": %d, \"tokens\": %d, \"width\": %d}\n", seconds, t.count, t.starts[t.count], width);
+}
+
 int main(int argc, char **argv)
 {
     double start = now();
@@ -444,7 +551,7 @@ int main(int argc, char **argv)
         run_info();
         return 0;
     }
-    bool vocab_only = strcmp(command, "tokenize") == 0 || strcmp(command, "detokenize") == 0;
+    bool vocab_only = strcmp(command, "tokenize") == 0 || strcmp(command, "detokenize") == 0 || strcmp(command, "ids") == 0;
     load_model(argv[2], vocab_only);
     double loaded = now();
     if (strcmp(command, "tokenize") == 0)
@@ -459,6 +566,10 @@ int main(int argc, char **argv)
         run_perplexity();
     else if (strcmp(command, "bench") == 0)
         run_bench();
+    else if (strcmp(command, "ids") == 0)
+        run_ids();
+    else if (strcmp(command, "embed") == 0)
+        run_embed();
     else if (strcmp(command, "load") == 0)
         run_load(start, libraries, loaded);
     else

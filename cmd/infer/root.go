@@ -23,13 +23,16 @@ type usageError struct{ error }
 // commands lists the constructors of all sub-commands; each lives in its own file.
 var commands = []func() *cobra.Command{
 	newBench,
+	newClassify,
 	newDoctor,
+	newEmbed,
 	newList,
 	newLogits,
 	newPerplexity,
 	newPull,
 	newQuantize,
 	newRemove,
+	newRerank,
 	newRun,
 	newShow,
 	newTemplateCommand,

@@ -164,13 +164,30 @@ func showRun(w io.Writer, f *gguf.File, m *arch.Model, contextLength int) {
 		fmt.Fprintf(w, "  %d experts a layer, %d used a token\n", m.Experts, m.ExpertsUsed)
 	}
 	fmt.Fprintf(w, "  all %d ops on the CPU (%s)\n", len(m.Plan.Ops), strings.Join(kernels.Variants()[:1], ""))
-	fmt.Fprintf(w, "  memory at a context of %d tokens: %.1f MB of weights, %.1f MB of cache (f16) a sequence\n", contextLength, float64(weights)/1e6, float64(cache)/1e6)
-	fmt.Fprintf(w, "  each generated token reads %.1f MB of weights\n", float64(m.WeightBytesPerToken)/1e6)
+	if m.Pooling != arch.NoPooling {
+		showPooling(w, m)
+		fmt.Fprintf(w, "  memory: %.1f MB of weights, %.1f MB of cache (f32) for a text of %d tokens\n", float64(weights)/1e6, 2*float64(cache)/1e6, contextLength)
+	} else {
+		fmt.Fprintf(w, "  memory at a context of %d tokens: %.1f MB of weights, %.1f MB of cache (f16) a sequence\n", contextLength, float64(weights)/1e6, float64(cache)/1e6)
+		fmt.Fprintf(w, "  each generated token reads %.1f MB of weights\n", float64(m.WeightBytesPerToken)/1e6)
+	}
 	if len(m.Unused.Tensors) > 0 {
 		fmt.Fprintf(w, "  tensors that the architecture does not use: %s\n", strings.Join(m.Unused.Tensors, ", "))
 	}
 	if len(m.Unused.Keys) > 0 {
 		fmt.Fprintf(w, "  keys that the architecture does not use: %s\n", strings.Join(m.Unused.Keys, ", "))
+	}
+}
+
+// showPooling says what a model gives that does not generate.
+func showPooling(w io.Writer, m *arch.Model) {
+	switch {
+	case m.Pooling != arch.Rank:
+		fmt.Fprintf(w, "  gives vectors of %d numbers (%s pooling), for infer embed\n", m.Width, m.Pooling)
+	case m.Labels != nil:
+		fmt.Fprintf(w, "  ranks, for infer rerank: %d scores, of %s\n", m.Width, strings.Join(m.Labels, ", "))
+	default:
+		fmt.Fprintf(w, "  ranks, for infer rerank: %d score\n", m.Width)
 	}
 }
 

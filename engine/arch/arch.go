@@ -25,6 +25,10 @@ type Options struct {
 	// context is beyond their original one.
 	Context        int
 	DefaultContext int
+
+	// Pooling asks for vectors of whole texts instead of logits, or with [GenerateAnyway] for logits; empty takes what the
+	// file says.
+	Pooling Pooling
 }
 
 // Model is a recorded model.
@@ -40,6 +44,12 @@ type Model struct {
 	Experts       int // experts a layer, 0 where there are none
 	ExpertsUsed   int // experts a token
 	Parameters    int64
+
+	Pooling    Pooling  // of a model that gives vectors of texts; NoPooling: the plan's result are logits
+	Width      int      // of a result: the vocabulary, a vector's elements, or a classifier's scores
+	Labels     []string // of a classifier's scores, where the file names them
+	Causal     bool     // tokens see those before them alone
+	TokenTypes int      // how many texts of one sequence the model tells apart; 0: none
 
 	// WeightBytesPerToken is what decoding one token reads from the weights: every matrix once, of the experts the share
 	// that a token uses, of the embedding table one row.
@@ -116,6 +126,7 @@ func Record(f *gguf.File, o Options) (*Model, error) {
 	m := &Model{Arch: name, Plan: p.Plan, Vocab: c.Vocab, Dim: c.Dim, Layers: c.Layers, Heads: c.Heads[0], KVHeads: c.KVHeads[0],
 		ContextLength: c.Context, Experts: c.Experts, ExpertsUsed: c.ExpertsUsed, Parameters: w.parameters,
 		WeightBytesPerToken: bytesPerToken(p.Plan), MultiplyAddsPerToken: multiplyAdds(p.Plan)}
+	m.Pooling, m.Width, m.Labels, m.Causal, m.TokenTypes = c.Pooling, int(p.Cols(p.Logits)), c.labels(), p.c.causal, p.tokenTypes
 	m.Unused.Tensors, m.Unused.Keys = w.unused(), k.unused()
 	return m, nil
 }

@@ -18,12 +18,14 @@ const (
 
 // table lists every architecture, by name.
 var table = []Row{
+	{"bert", "BERT, all-MiniLM, BGE, E5, GTE, Arctic Embed; RoBERTa, BGE M3; rerankers of these", "both ways; mean, cls, last and rank pooling", layerNorm, bert},
 	{"bloom", "BLOOM, BLOOMZ", "ALiBi", layerNorm, bloom},
 	{"cohere2", "Command R7B, Command A", "sliding window on three of four layers, rope on these alone", layerNorm, cohere2},
 	{"command-r", "Command R, Command R+, Aya", "norms on query and key heads where present", layerNorm, commandR},
 	{"deepseek2", "DeepSeek V2, V2 Lite, V3, R1, Kimi K2", "MLA in both file forms, softmax and sigmoid routers with groups, YaRN", rms, deepseek2},
 	{"falcon", "Falcon 7B, 40B, 180B", "one norm a layer or two", layerNorm, falcon},
 	{"gemma", "Gemma 2B, 7B", "", rms, gemma},
+	{"gemma-embedding", "EmbeddingGemma 300M", "both ways, sliding window on five of six layers; projections after pooling where present", rms, gemmaEmbedding},
 	{"gemma2", "Gemma 2 2B to 27B", "sliding window on every second layer, capped scores and logits", rms, gemma2},
 	{"gemma3", "Gemma 3 270M to 27B", "sliding window on five of six layers, two rope bases, linear rope scaling", rms, gemma3},
 	{"glm4", "GLM-4-0414 9B, 32B", "", rms, glm4},
@@ -33,6 +35,7 @@ var table = []Row{
 	{"granite", "Granite 3.0 to 4.0", "rope can be off", rms, granite},
 	{"granitemoe", "Granite 3.0 1B-A400M, 3B-A800M", "shared experts where present", rms, granite},
 	{"llama", "Llama 1 to 3.3, Mistral, Mixtral, SmolLM2, TinyLlama, Yi", "linear, YaRN, longrope and Llama 3 rope scaling; biases; tied embeddings; experts", rms, llama},
+	{"nomic-bert", "Nomic Embed 1, 1.5", "both ways", layerNorm, nomicBERT},
 	{"olmo2", "OLMo 2, OLMo 3", "OLMo 3: sliding window on three of four layers", rms, olmo2},
 	{"olmoe", "OLMoE 1B-7B", "", rms, olmoe},
 	{"phi2", "Phi-1, Phi-1.5, Phi-2", "", layerNorm, phi2},

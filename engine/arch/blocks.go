@@ -7,6 +7,8 @@ type plan struct {
 	*kernels.Plan
 	c      Config
 	tables []angleTable
+
+	tokenTypes int // rows of the table of token types
 }
 
 // none is the absent tensor.
@@ -41,10 +43,11 @@ func (p *plan) project(x kernels.Ref, m linear, scale float32, residual kernels.
 type qkNorm int
 
 const (
-	noQKNorm  qkNorm = iota
-	headNorm         // each head, all with the same weight
-	headsNorm        // each head with a weight of its own, where the file has them
-	rowNorm          // all heads of a token together
+	noQKNorm         qkNorm = iota
+	headNorm                // each head, all with the same weight
+	headsNorm               // each head with a weight of its own, where the file has them
+	rowNorm                 // all heads of a token together
+	rowNormIfPresent        // the same, with a bias, where the file has them
 )
 
 // attention describes a layer's attention.
@@ -55,7 +58,8 @@ type attention struct {
 	norm             qkNorm
 	angles           kernels.Ref // of rope; none: not rotated
 	style            kernels.RopeStyle
-	window           int // positions seen, 0: all
+	window           int  // positions seen, 0: all
+	bothWays         bool // later positions are seen too; a window then reaches half as far to each side
 	scale            float32
 	softcap          float32
 	alibi            float32 // the largest slope's bias, 0: none
@@ -80,13 +84,24 @@ func (p *plan) attend(l *layer, h kernels.Ref, a attention) kernels.Ref {
 		q = p.headNorm(q, l.vector("attn_q_norm.weight", a.heads*a.keyDim), 1)
 		k = p.headNorm(k, l.vector("attn_k_norm.weight", a.kvHeads*a.keyDim), 1)
 	}
+	if a.norm == rowNormIfPresent && l.has("attn_q_norm.weight") {
+		q = p.norm(q, l.norm("attn_q_norm", a.heads*a.keyDim))
+	}
+	if a.norm == rowNormIfPresent && l.has("attn_k_norm.weight") {
+		k = p.norm(k, l.norm("attn_k_norm", a.kvHeads*a.keyDim))
+	}
 	if a.angles != none {
 		q = p.Rope(q, a.angles, a.heads, a.keyDim, 0, a.style)
 		k = p.Rope(k, a.angles, a.kvHeads, a.keyDim, 0, a.style)
 	}
-	cache := p.AddCacheLayer(a.kvHeads, a.keyDim, a.valueDim, a.valueDim, a.window)
-	p.Store(cache, k, v)
-	return p.Attention(q, kernels.AttentionSpec{Layer: cache, Heads: a.heads, Scale: a.scale, Softcap: a.softcap, ALiBi: a.alibi, Sinks: a.sinks})
+	s := kernels.AttentionSpec{Heads: a.heads, Scale: a.scale, Softcap: a.softcap, ALiBi: a.alibi, Sinks: a.sinks, BothWays: a.bothWays}
+	if window := a.window; a.bothWays {
+		s.Layer, s.Around = p.AddCacheLayer(a.kvHeads, a.keyDim, a.valueDim, a.valueDim, 0), window
+	} else {
+		s.Layer = p.AddCacheLayer(a.kvHeads, a.keyDim, a.valueDim, a.valueDim, window)
+	}
+	p.Store(s.Layer, k, v)
+	return p.Attention(q, s)
 }
 
 // qkv projects h to queries, keys and values: from one tensor that stacks the three, or from three.
@@ -175,6 +190,16 @@ func (p *plan) plainFFN(l *layer, h kernels.Ref, width int, act kernels.Act, bia
 // has no other. The logits are scaled, and capped where softcap is not 0.
 func (p *plan) logits(w *weights, x kernels.Ref, n norm, scale, softcap float32) {
 	w.end()
+	if p.c.Pooling != NoPooling {
+		w.touch("output.weight")
+		w.touch("output.bias")
+		p.pooled(w, p.norm(x, n))
+		return
+	}
+	if !p.c.causal {
+		p.c.fault("attention.causal", "false", "true for a model without a pooling_type: one that sees what follows does not predict it")
+		return
+	}
 	m := linear{scale: 1, bias: none}
 	if w.has("output.weight") {
 		m = w.linear("output", p.c.Dim, p.c.Vocab)

@@ -29,6 +29,10 @@ type Config struct {
 	Norm kernels.Norm
 	Eps  float32
 	Rope ropeScaling
+
+	Pooling Pooling
+	causal  bool        // attention sees no later positions
+	rankAct kernels.Act // of a classifier's dense layer; none: tanh
 }
 
 // Far above any model; they bound the work on a hostile file.
@@ -88,6 +92,7 @@ func readConfig(k *keys, norm kernels.Norm, o Options) Config {
 	c.Vocab = vocabulary(k)
 	c.Eps = k.number(map[kernels.Norm]string{kernels.RMSNorm: "attention.layer_norm_rms_epsilon", kernels.LayerNorm: "attention.layer_norm_epsilon"}[norm])
 	c.Rope = readRope(c)
+	c.Pooling, c.causal = readPooling(k, o.Pooling), k.boolOr("attention.causal", true)
 	return c
 }
 
@@ -104,7 +109,7 @@ func vocabulary(k *keys) int {
 func (c Config) attention(layer int) attention {
 	return attention{
 		heads: c.Heads[layer], kvHeads: c.KVHeads[layer], keyDim: c.KeyDim, valueDim: c.ValueDim, angles: kernels.None, sinks: kernels.None,
-		scale: float32(1 / math.Sqrt(float64(c.KeyDim))),
+		scale: float32(1 / math.Sqrt(float64(c.KeyDim))), bothWays: !c.causal,
 	}
 }
 

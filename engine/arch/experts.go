@@ -17,6 +17,7 @@ type experts struct {
 	groupsUsed int
 	choiceBias bool // the router may have a bias for the choice alone
 	biased     bool // the file must have biases of the router and the experts
+	plain      bool // experts have no gate
 }
 
 // expertFFN sends each token through its chosen experts and adds up their results and the residual.
@@ -37,12 +38,14 @@ func (p *plan) expertFFN(l *layer, h kernels.Ref, e experts, residual kernels.Re
 	router := p.linear(h, find("ffn_gate_inp", c.Dim, c.Experts))
 	down := findStack("ffn_down_exps", e.width, c.Dim)
 	var gate, up stack
-	if l.has("ffn_gate_up_exps.weight") {
+	if e.plain {
+		gate, up = findStack("ffn_up_exps", c.Dim, e.width), stack{weight: none, bias: none, scales: none}
+	} else if l.has("ffn_gate_up_exps.weight") {
 		gate, up = p.stackHalves(l, findStack("ffn_gate_up_exps", c.Dim, 2*e.width))
 	} else {
 		gate, up = findStack("ffn_gate_exps", c.Dim, e.width), findStack("ffn_up_exps", c.Dim, e.width)
 	}
-	if router == none || up.weight == none {
+	if router == none || gate.weight == none || up.weight == none && !e.plain {
 		return none
 	}
 	ids, shares := p.Route(router, r)
@@ -65,6 +68,9 @@ func (p *plan) expertGate(h, ids kernels.Ref, gate, up stack, e experts) kernels
 		return none
 	}
 	g := p.scaled(p.Experts(h, gate.weight, ids, s), h, ids, gate)
+	if e.plain {
+		return p.Element(kernels.ElAct, e.act, g, none, 1, 0)
+	}
 	s.Bias = up.bias
 	return p.Element(kernels.ElActMul, e.act, g, p.scaled(p.Experts(h, up.weight, ids, s), h, ids, up), 1, 0)
 }

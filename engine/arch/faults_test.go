@@ -108,21 +108,22 @@ func TestFaultsComeTogether(t *testing.T) {
 // Each key that an architecture needs is named where it is missing.
 func TestMissingKeys(t *testing.T) {
 	optional := map[string][]string{ // sketches set them to be more interesting
-		"":           {"attention.head_count_kv"},
-		"command-r":  {"logit_scale"},
-		"deepseek2":  {"attention.q_lora_rank", "attention.key_length", "attention.value_length", "rope.dimension_count", "leading_dense_block_count", "expert_shared_count", "expert_weights_scale"},
-		"gemma2":     {"attention.sliding_window"},
-		"gemma3":     {"attention.sliding_window"},
-		"glm4":       {"rope.dimension_count"},
-		"gptneox":    {"rope.dimension_count"},
-		"granite":    {"residual_scale", "embedding_scale", "attention.scale"},
-		"granitemoe": {"expert_shared_feed_forward_length"},
-		"olmo2":      {"attention.sliding_window"},
-		"phi2":       {"rope.dimension_count"},
-		"qwen2moe":   {"expert_shared_feed_forward_length"},
-		"qwen3":      {"attention.key_length", "attention.value_length"},
-		"qwen3moe":   {"expert_feed_forward_length"},
-		"stablelm":   {"rope.dimension_count"},
+		"":                {"attention.head_count_kv"},
+		"gemma-embedding": {"attention.sliding_window"},
+		"command-r":       {"logit_scale"},
+		"deepseek2":       {"attention.q_lora_rank", "attention.key_length", "attention.value_length", "rope.dimension_count", "leading_dense_block_count", "expert_shared_count", "expert_weights_scale"},
+		"gemma2":          {"attention.sliding_window"},
+		"gemma3":          {"attention.sliding_window"},
+		"glm4":            {"rope.dimension_count"},
+		"gptneox":         {"rope.dimension_count"},
+		"granite":         {"residual_scale", "embedding_scale", "attention.scale"},
+		"granitemoe":      {"expert_shared_feed_forward_length"},
+		"olmo2":           {"attention.sliding_window"},
+		"phi2":            {"rope.dimension_count"},
+		"qwen2moe":        {"expert_shared_feed_forward_length"},
+		"qwen3":           {"attention.key_length", "attention.value_length"},
+		"qwen3moe":        {"expert_feed_forward_length"},
+		"stablelm":        {"rope.dimension_count"},
 	}
 	for _, row := range Known() {
 		whole := newSketch(t, row.Name, nil)

@@ -50,6 +50,16 @@ func gemma3(p *plan, w *weights, c Config) {
 	p.logits(w, x, w.norm("output_norm", c.Dim), 1, c.numberOr("final_logit_softcapping", 0))
 }
 
+// gemmaEmbedding records the EmbeddingGemma forward pass: Gemma 3 with attention both ways.
+func gemmaEmbedding(p *plan, w *weights, c Config) {
+	p.c.causal, c.causal = false, false
+	local := c.Rope.unscaled(c.numberOr("rope.freq_base_swa", 10000))
+	g := gemmaLayers{windows: c.windows(c.countOr("attention.sliding_window", 0, 0), 6), global: p.angles(c.Rope, nil), local: p.angles(local, nil),
+		norm: headNorm, scale: float32(1 / math.Sqrt(float64(c.KeyDim)))}
+	x := g.record(p, w, c)
+	p.encoded(w, p.norm(x, w.norm("output_norm", c.Dim)))
+}
+
 // gemmaScale is the factor on the scores. The 27B models, known by their number of layers, divide the width by the heads
 // although their heads have another width.
 func gemmaScale(c Config, layersOf27B int) float32 {

@@ -26,14 +26,19 @@ type interpreter struct {
 // cached is one layer's keys and values, [tokens][width].
 type cached struct{ keys, values [][]float64 }
 
-// interpret returns the logits of every token, [tokens][vocab].
+// interpret returns the logits of every token, [tokens][vocab], or the vectors.
 func interpret(t *testing.T, m *Model, f *gguf.File, tokens []int) [][]float64 {
+	return newInterpreter(t, m, f, tokens).read(m.Plan.Logits)
+}
+
+// newInterpreter runs the plan.
+func newInterpreter(t *testing.T, m *Model, f *gguf.File, tokens []int) *interpreter {
 	in := &interpreter{t: t, p: m.Plan, file: f, tokens: tokens, values: map[kernels.Ref][][]float64{},
 		weights: map[kernels.Ref][]float64{}, cache: make([]cached, len(m.Plan.Cache))}
 	for i := range m.Plan.Ops {
 		in.run(&m.Plan.Ops[i])
 	}
-	return in.read(m.Plan.Logits)
+	return in
 }
 
 // read returns the rows of an activation; of a view, parts of its base's rows.
@@ -94,8 +99,11 @@ func (in *interpreter) run(o *kernels.Op) {
 	case kernels.OpEmbed:
 		for i, out := range in.read(o.Out) {
 			index := in.tokens[i]
-			if o.N[0] == 1 {
+			switch o.N[0] {
+			case 1:
 				index = i
+			case 2:
+				index = 0 // one text: the first type
 			}
 			for j, v := range in.row(o.In[0], 0, index) {
 				out[j] = v * float64(o.F[0])
@@ -149,6 +157,21 @@ func (in *interpreter) run(o *kernels.Op) {
 	case kernels.OpGather:
 		for i, out := range in.read(o.Out) {
 			copy(out, in.read(o.In[0])[i])
+		}
+	case kernels.OpPool: // each wanted row's sequence is all there is
+		x := in.read(o.In[0])
+		for _, out := range in.read(o.Out) {
+			for j := range out {
+				out[j] = 0
+				for i := range x {
+					out[j] += x[i][j] / float64(len(x))
+				}
+			}
+		}
+	case kernels.OpSoftmax:
+		for i, out := range in.read(o.Out) {
+			copy(out, in.read(o.In[0])[i])
+			softmax(out)
 		}
 	default:
 		in.t.Fatalf("op %s", o.Kind)
@@ -261,6 +284,10 @@ func activate(a kernels.Act, v, param float64) float64 {
 		return v / (1 + math.Exp(-v))
 	case kernels.ActGELU:
 		return 0.5 * v * (1 + math.Tanh(math.Sqrt(2/math.Pi)*v*(1+0.044715*v*v)))
+	case kernels.ActGELUErf:
+		return 0.5 * v * (1 + math.Erf(v/math.Sqrt2))
+	case kernels.ActTanh:
+		return math.Tanh(v)
 	case kernels.ActSigmoid:
 		return 1 / (1 + math.Exp(-v))
 	case kernels.ActSoftcap:
@@ -292,19 +319,25 @@ func (in *interpreter) attention(o *kernels.Op) {
 	q, out, layer, cache := in.read(o.In[0]), in.read(o.Out), in.p.Cache[o.N[0]], in.cache[o.N[0]]
 	heads, keyDim, width := int(o.N[1]), int(layer.KDim), int(layer.VWidth)
 	for i := range q {
-		first := 0
+		first, last := 0, i
 		if w := int(o.N[2]); w > 0 {
 			first = max(0, i-w+1)
 		}
+		if o.N[4] == 1 {
+			first, last = 0, len(q)-1
+			if half := int(o.N[2]) / 2; half > 0 {
+				first, last = max(0, i-half), min(last, i+half)
+			}
+		}
 		for h := range heads {
 			kv := h / (heads / int(layer.Heads))
-			weight, total := make([]float64, i+1), 0.0
-			for j := first; j <= i; j++ {
+			weight, total := make([]float64, last+1), 0.0
+			for j := first; j <= last; j++ {
 				s := dot(q[i][h*keyDim:(h+1)*keyDim], cache.keys[j][kv*keyDim:]) * float64(o.F[0])
 				if o.F[1] != 0 {
 					s = activate(kernels.ActSoftcap, s, float64(o.F[1]))
 				}
-				weight[j] = math.Exp(s - alibi(h, heads, float64(o.F[2]))*float64(i-j)) // scores of these models are small
+				weight[j] = math.Exp(s - alibi(h, heads, float64(o.F[2]))*math.Abs(float64(i-j))) // scores of these models are small
 				total += weight[j]
 			}
 			if sinks := in.row(o.In[1], 0, 0); sinks != nil {
@@ -312,7 +345,7 @@ func (in *interpreter) attention(o *kernels.Op) {
 			}
 			for d := range width {
 				var sum float64
-				for j := first; j <= i; j++ {
+				for j := first; j <= last; j++ {
 					if layer.VDim == 0 {
 						sum += weight[j] * cache.keys[j][kv*keyDim+int(o.N[3])+d]
 					} else {

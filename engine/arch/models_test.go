@@ -31,6 +31,8 @@ type golden struct {
 		Errors      struct {
 			Own     float64 `json:"own_vs_ref"`
 			Default float64 `json:"default_config_vs_ref"`
+			Pooled  float64 `json:"own_vs_ref_pooled"`
+			States  float64 `json:"own_vs_ref_tokens"`
 		}
 	}
 	exact, half float64 // relative L2 of the logits with an f32 and an f16 cache
@@ -70,11 +72,17 @@ func goldens(t *testing.T) []golden {
 		g := golden{name: d.Name()}
 		readJSON(t, filepath.Join(dir, "meta.json"), &g.meta)
 		known := slices.ContainsFunc(arch.Known(), func(r arch.Row) bool { return r.Name == g.meta.Arch })
-		if !known || g.meta.Group != "arch" && g.meta.Group != "quant" {
+		if !known {
 			continue
 		}
 		var tokens []int32
 		readJSON(t, filepath.Join(dir, "tokens.json"), &tokens)
+		if g.meta.Group == "embedding" {
+			g.exact, g.half = measureVectors(t, dir, tokens, "f32"), measureVectors(t, dir, tokens, "f16")
+			g.meta.Errors.Default = max(g.meta.Errors.Pooled, g.meta.Errors.States)
+			out = append(out, g)
+			continue
+		}
 		target := floats(t, filepath.Join(dir, "logits_exact.f32"), filepath.Join(dir, "logits_ref.f32"))
 		g.exact = measure(t, filepath.Join(dir, "model.gguf"), tokens, target, "f32")
 		g.half = measure(t, filepath.Join(dir, "model.gguf"), tokens, target, "f16")
@@ -124,6 +132,32 @@ func measure(t *testing.T, model string, tokens []int32, target []float32, cache
 	return math.Sqrt(difference / length)
 }
 
+// measureVectors returns the larger of the distances of a text's vector, or scores, and of its tokens' states.
+func measureVectors(t *testing.T, dir string, tokens []int32, cache string) float64 {
+	t.Helper()
+	e, err := engine.Open(filepath.Join(dir, "model.gguf"), engine.Options{CacheType: cache, Threads: 1})
+	require.NoError(t, err)
+	defer func() { require.NoError(t, e.Close()) }()
+	pooled, err := e.Pooled(context.Background(), tokens)
+	require.NoError(t, err)
+	var states []float32
+	require.NoError(t, e.States(context.Background(), tokens, func(_ int, state []float32) error {
+		states = append(states, state...)
+		return nil
+	}))
+	apart := func(got []float32, name string) float64 {
+		want := floats(t, filepath.Join(dir, name+"_exact.f32"), filepath.Join(dir, name+"_ref.f32"))
+		require.Len(t, got, len(want))
+		var difference, length float64
+		for i := range got {
+			d := float64(got[i]) - float64(want[i])
+			difference, length = difference+d*d, length+float64(want[i])*float64(want[i])
+		}
+		return math.Sqrt(difference / length)
+	}
+	return max(apart(pooled, "pooled"), apart(states, "tokens"))
+}
+
 const intro = `# Models
 
 Written by ` + "`go test ./engine/arch -run TestModelsDocument -update`" + ` from the table in engine/arch/archs.go and the conformance corpus; a test fails
@@ -133,7 +167,8 @@ when it is stale. An architecture is what a GGUF file calls its own in ` + "`gen
 
 *Error*: the largest relative L2 distance of the logits from the target over the architecture's cases, 40 tokens each, with an f32
 cache; the target is llama.cpp's on the same weights in F32, or float64 arithmetic. *With f16 cache*: the same in the default
-configuration, and llama.cpp's in its own. Steps of 1, 2 and 5.
+configuration, and llama.cpp's in its own. Of models that give vectors both are of vectors and token states, and f32 is the default cache;
+the targets of the BERT family have the tanh form of GELU, where the models were trained with the exact one. Steps of 1, 2 and 5.
 
 | Architecture | Models | Notes | Cases | Error | With f16 cache | llama.cpp |
 |---|---|---|---|---|---|---|
@@ -156,7 +191,7 @@ func document(goldens []golden) string {
 		var names []string
 		var exact, half, theirs float64
 		for _, g := range goldens {
-			if g.meta.Arch != row.Name || g.meta.Group != "arch" {
+			if g.meta.Arch != row.Name || g.meta.Group != "arch" && g.meta.Group != "embedding" {
 				continue
 			}
 			names = append(names, g.name)

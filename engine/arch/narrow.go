@@ -31,7 +31,7 @@ func narrow(p *kernels.Plan) {
 				g := gather(p, r, o.Layer)
 				ops, chosen[r] = append(ops, g), g.Out
 			}
-			if c, ok := chosen[r]; ok && (moved[i] || p.Tensors[o.Out].RowsKind == kernels.RowsWanted) {
+			if c, ok := chosen[r]; ok && o.Kind != kernels.OpPool && (moved[i] || p.Tensors[o.Out].RowsKind == kernels.RowsWanted) {
 				o.In[j] = c
 			}
 		}
@@ -41,6 +41,11 @@ func narrow(p *kernels.Plan) {
 		ops = append(ops, o)
 	}
 	p.Ops = ops
+	for _, r := range []*kernels.Ref{&p.Logits, &p.Hidden} { // a gather that went may have been the result itself
+		if c, ok := chosen[*r]; ok && p.Tensors[*r].RowsKind == kernels.RowsWanted {
+			*r = c
+		}
+	}
 }
 
 // movable finds the ops that narrow moves, by their index.
@@ -62,7 +67,7 @@ func movable(p *kernels.Plan) map[int]bool {
 			moved[i] = true
 			continue
 		}
-		if o.Out != kernels.None && p.Tensors[o.Out].RowsKind == kernels.RowsWanted {
+		if o.Out != kernels.None && p.Tensors[o.Out].RowsKind == kernels.RowsWanted && o.Kind != kernels.OpPool {
 			continue // after the gather already
 		}
 		for _, r := range o.In {

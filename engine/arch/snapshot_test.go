@@ -24,7 +24,7 @@ func conformance(t testing.TB, name string) *gguf.File {
 	return f
 }
 
-// conformanceCases lists the models of one group of the corpus, "arch" or "quant", whose architecture the table has.
+// conformanceCases lists the models of one group of the corpus, "arch", "quant" or "embedding", whose architecture the table has.
 func conformanceCases(t testing.TB, group string) []string {
 	t.Helper()
 	cases := fixtures.Path(t, "conformance", "cases")
@@ -45,7 +45,7 @@ func conformanceCases(t testing.TB, group string) []string {
 
 // A change of a plan is a change of the computation: read the diff.
 func TestPlansOfTheCorpus(t *testing.T) {
-	for _, name := range conformanceCases(t, "arch") {
+	for _, name := range append(conformanceCases(t, "arch"), conformanceCases(t, "embedding")...) {
 		t.Run(name, func(t *testing.T) {
 			m, err := Record(conformance(t, name), Options{})
 			require.NoError(t, err)

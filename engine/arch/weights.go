@@ -183,8 +183,10 @@ type linear struct {
 func (l *layer) has(name string) bool { return l.weights.has(l.prefix + name) }
 
 // rows returns the number of rows of a matrix of the layer, 0 where the file has none.
-func (l *layer) rows(name string) int64 {
-	t, ok := l.file.Tensor(l.prefix + name)
+func (l *layer) rows(name string) int64 { return l.weights.rows(l.prefix + name) }
+
+func (w *weights) rows(name string) int64 {
+	t, ok := w.file.Tensor(name)
 	if !ok {
 		return 0
 	}
