@@ -1,0 +1,49 @@
+package engine
+
+import (
+	"github.com/infer-go/infer/engine/arch"
+	"github.com/infer-go/infer/engine/cache"
+	"github.com/infer-go/infer/engine/schedule"
+	"github.com/infer-go/infer/kernels"
+)
+
+// sizeCache divides the cache's memory between the plan's kinds of pages.
+func (e *Engine) sizeCache(t kernels.DType) ([]cache.Kind, error) {
+	o, p := &e.options, e.model.Plan
+	d := cache.Demand{Sequences: o.Sequences, Context: e.context, StepRows: o.StepRows}
+	if o.Cache != "" {
+		var err error
+		if d.Budget, err = cache.ParseBudget(o.Cache, cache.AvailableMemory); err != nil {
+			return nil, err
+		}
+	}
+	footprints, kinds := make([]cache.Footprint, len(p.PageKinds)), make([]cache.Kind, len(p.PageKinds))
+	for i, k := range p.PageKinds {
+		footprints[i] = cache.Footprint{Window: k.Window, PageBytes: p.PageBytes(i, t)}
+		kinds[i] = cache.Kind{Window: k.Window}
+	}
+	pages, err := cache.Size(footprints, d)
+	if err != nil {
+		return nil, err
+	}
+	for i := range kinds {
+		kinds[i].Pages = pages[i]
+	}
+	return kinds, nil
+}
+
+// prepare makes the cache and the schedule of a model that generates.
+func (l *loop) prepare() error {
+	e := l.engine
+	if e.model.Pooling != arch.NoPooling {
+		return nil
+	}
+	l.kinds = e.kinds
+	var err error
+	if l.cache, err = cache.New(e.kinds, e.device, cache.Options{Context: e.context, ParkDir: e.options.ParkDir, ParkBytes: e.options.ParkBytes}); err != nil {
+		return err
+	}
+	o := &e.options
+	l.schedule, err = schedule.New(schedule.Config{StepTokens: o.StepRows, Sequences: o.Sequences, TargetITL: o.TargetITL, QueueJobs: o.Queue, Tenants: o.Tenants})
+	return err
+}
