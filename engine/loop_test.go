@@ -10,10 +10,13 @@ import (
 // checkCache verifies the cache's books.
 func (e *Engine) checkCache() error {
 	giveBack, err := e.loop.borrow(context.Background())
-	if err != nil || e.loop.cache == nil {
+	if err != nil {
 		return err
 	}
 	defer giveBack()
+	if e.loop.cache == nil {
+		return nil
+	}
 	return e.loop.cache.Check()
 }
 
