@@ -138,23 +138,12 @@ func (d *direct) step(ctx context.Context, parts []part, use func(logits []float
 
 // reserveDirect gets memory for a direct call, of which the schedule's requests make room.
 func (l *loop) reserveDirect(s *cache.Sequence, end int) error {
-	l.parts = l.parts[:0]
 	for {
 		err := s.Reserve(end)
-		if !errors.Is(err, cache.ErrFull) || !l.parkLast() {
+		if !errors.Is(err, cache.ErrFull) || !l.parkLast(nil) {
 			return err
 		}
 	}
-}
-
-// parkLast parks the branch that began last; false where none has pages.
-func (l *loop) parkLast() bool {
-	for i := len(l.started) - 1; i >= 0; i-- {
-		if b := l.started[i]; !b.parked {
-			return l.park(b)
-		}
-	}
-	return false
 }
 
 // runFor computes a batch, which ctx may abandon.

@@ -20,7 +20,7 @@ type job struct {
 	limit    int       // tokens that an answer may have
 	branches []*branch // one an answer; the first one computes the prompt
 
-	started  bool
+	started  bool // once, since it may be dropped and started again
 	forked   bool // the prompt is computed, every branch has a sequence
 	fanned   bool // and its logits
 	ended    int  // branches
@@ -36,7 +36,7 @@ type branch struct {
 	tokens   []int32         // the prompt and what was generated; the last drafted ones are guesses
 	drafted  int
 	parked   bool
-	missing  bool   // memory was short for it in this turn
+	follows  bool   // another sequence computes a part of its prompt
 	sampling bool   // its goroutine has it in hand
 	handed   uint64 // the step whose logits it has in hand
 	ended    bool
@@ -124,8 +124,22 @@ func (j *job) fork(now time.Time) error {
 	return nil
 }
 
+// longest returns the branch of which most tokens are known.
+func (j *job) longest() *branch {
+	best := j.branches[0]
+	for _, b := range j.branches[1:] {
+		if !b.ended && (best.ended || len(b.tokens) > len(best.tokens)) {
+			best = b
+		}
+	}
+	return best
+}
+
+// known returns the tokens that are certain: the prompt, and what was chosen.
+func (b *branch) known() []int32 { return b.tokens[:len(b.tokens)-b.drafted] }
+
 // pending is how many tokens are known and not computed.
 func (b *branch) pending() int { return len(b.tokens) - b.sequence.Len() }
 
 // ready tells whether a step can compute something of the branch.
-func (b *branch) ready() bool { return b.sequence != nil && !b.sampling && !b.ended && !b.missing }
+func (b *branch) ready() bool { return b.sequence != nil && !b.sampling && !b.ended }

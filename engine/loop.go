@@ -43,16 +43,17 @@ type loop struct {
 	took    time.Duration
 	timer   *time.Timer
 	notes   struct { // what was taken from under the mutex
-		arrived []*job
 		sampled []*branch
 		dropped []*Stream
 	}
-	parts  []part
-	batch  kernels.Batch
-	copied sync.WaitGroup
-	direct int       // sequences outside of the schedule
-	wakeAt time.Time // when the schedule wants to be asked again
-	check  func()    // tests: called after every step
+	parts       []part
+	rows        []schedule.Row // of the schedule's step, as they are computed, one a part
+	batch       kernels.Batch
+	copied      sync.WaitGroup
+	direct      int // sequences outside of the schedule
+	heldScratch []int
+	wakeAt      time.Time // when the schedule wants to be asked again
+	check       func()    // tests: called after every step
 }
 
 func newLoop(e *Engine) *loop {
@@ -102,18 +103,10 @@ func (l *loop) sleep() {
 func (l *loop) receive() bool {
 	n := &l.notes
 	l.mutex.Lock()
-	l.arrived, n.arrived = n.arrived[:0], l.arrived
 	l.sampled, n.sampled = n.sampled[:0], l.sampled
 	l.dropped, n.dropped = n.dropped[:0], l.dropped
 	closing := l.closing
 	l.mutex.Unlock()
-	for _, j := range n.arrived {
-		if j.stream.failed() == nil {
-			l.jobs[j.id] = j
-		} else {
-			l.remove(j)
-		}
-	}
 	for _, b := range n.sampled {
 		l.take(b)
 	}
@@ -122,7 +115,6 @@ func (l *loop) receive() bool {
 			l.remove(j)
 		}
 	}
-	clear(n.arrived)
 	clear(n.dropped)
 	return !closing
 }
@@ -161,12 +153,11 @@ func (l *loop) take(b *branch) {
 	if b.ended { // meanwhile
 		return
 	}
-	now := time.Now()
-	b.clock.enter(phaseWaiting, now)
+	b.clock.enter(b.idle(), time.Now())
 	c := &b.choose
 	b.tokens = b.tokens[:len(b.tokens)-b.drafted]
 	accepted := max(0, len(c.chosen)-1)
-	if accepted > 0 && !b.parked && b.sequence.Len() == len(b.tokens) {
+	if accepted > 0 && b.sequence != nil && !b.parked && b.sequence.Len() == len(b.tokens) {
 		if err := b.sequence.Commit(c.chosen[:accepted]); err != nil {
 			b.job.stream.fail(err)
 		}
@@ -185,18 +176,29 @@ func (l *loop) end(b *branch) {
 		return
 	}
 	b.ended = true
-	if b.sequence != nil {
-		b.sequence.Close()
-		for i, other := range l.started {
-			if other == b {
-				l.started = append(l.started[:i], l.started[i+1:]...)
-				break
-			}
-		}
-	}
+	l.release(b)
 	close(b.hand)
-	if b.job.ended++; b.job.ended == len(b.job.branches) {
-		l.remove(b.job)
+	j := b.job
+	l.mutex.Lock()
+	l.schedule.FinishBranch(j.id, b.index)
+	l.mutex.Unlock()
+	if j.ended++; j.ended == len(j.branches) {
+		l.remove(j)
+	}
+}
+
+// release closes a branch's sequence.
+func (l *loop) release(b *branch) {
+	if b.sequence == nil {
+		return
+	}
+	b.sequence.Close()
+	b.sequence, b.parked = nil, false
+	for i, other := range l.started {
+		if other == b {
+			l.started = append(l.started[:i], l.started[i+1:]...)
+			break
+		}
 	}
 }
 
@@ -206,22 +208,25 @@ func (l *loop) remove(j *job) {
 		return
 	}
 	j.removed = true
-	for _, b := range j.branches {
-		l.end(b)
-	}
-	delete(l.jobs, j.id)
 	l.mutex.Lock()
-	l.schedule.Finish(j.id)
+	l.schedule.Cancel(j.id)
 	if j.stream.failed() == nil {
 		l.counts.Finished++
 	} else {
 		l.counts.Failed++
 	}
 	l.mutex.Unlock()
+	for _, b := range j.branches {
+		l.end(b)
+	}
+	delete(l.jobs, j.id)
 }
 
 // shutdown ends everything that the loop holds.
 func (l *loop) shutdown() {
+	l.mutex.Lock()
+	l.adopt()
+	l.mutex.Unlock()
 	for _, j := range l.jobs {
 		j.stream.fail(ErrClosed)
 	}
@@ -245,6 +250,17 @@ func (l *loop) close() {
 	l.mutex.Unlock()
 	l.poke()
 	<-l.done
+}
+
+// adopt takes in the jobs that arrived; the mutex is held.
+func (l *loop) adopt() {
+	for _, j := range l.arrived {
+		if !j.removed {
+			l.jobs[j.id] = j
+		}
+	}
+	clear(l.arrived)
+	l.arrived = l.arrived[:0]
 }
 
 // borrower is somebody who wants the device for a while.

@@ -43,7 +43,15 @@ func (l *loop) prepare() error {
 	if l.cache, err = cache.New(e.kinds, e.device, cache.Options{Context: e.context, ParkDir: e.options.ParkDir, ParkBytes: e.options.ParkBytes}); err != nil {
 		return err
 	}
+	l.heldScratch = make([]int, len(e.kinds))
 	o := &e.options
-	l.schedule, err = schedule.New(schedule.Config{StepTokens: o.StepRows, Sequences: o.Sequences, TargetITL: o.TargetITL, QueueJobs: o.Queue, Tenants: o.Tenants})
+	c := schedule.Config{StepTokens: o.StepRows, Sequences: min(o.Sequences, o.StepRows), Pools: max(1, len(e.kinds)), TargetITL: o.TargetITL,
+		QueueJobs: o.Queue, Tenants: o.Tenants}
+	for _, k := range e.kinds {
+		if tokens := k.Pages * kernels.PageTokens; !k.State && k.Window == 0 && (c.CacheTokens == 0 || tokens < c.CacheTokens) {
+			c.CacheTokens = tokens
+		}
+	}
+	l.schedule, err = schedule.New(c)
 	return err
 }

@@ -41,12 +41,12 @@ func (s *Stats) HitRate() float64 {
 
 // counters are what the loop counts. Submitted to Failed belong to the loop's mutex, the others to its goroutine.
 type counters struct {
-	Submitted, Refused, Finished, Failed          uint64
-	generated, computed, parks, drafted, accepted uint64
-	steps                                         uint64
-	stepTime                                      time.Duration
-	last                                          [512]time.Duration
-	published                                     time.Time
+	Submitted, Refused, Finished, Failed                          uint64
+	prompt, cached, generated, computed, parks, drafted, accepted uint64
+	steps                                                         uint64
+	stepTime                                                      time.Duration
+	last                                                          [512]time.Duration
+	published                                                     time.Time
 }
 
 // publishEvery is how old a snapshot may become while steps are computed.
@@ -85,7 +85,7 @@ func (l *loop) publish() {
 			s.Parked++
 		}
 	}
-	s.PromptTokens, s.CachedTokens = s.Cache.PromptTokens, s.Cache.HitTokens
+	s.PromptTokens, s.CachedTokens = c.prompt, c.cached
 	recent := slices.Clone(c.last[:min(c.steps, uint64(len(c.last)))])
 	if slices.Sort(recent); len(recent) > 0 {
 		s.StepP50, s.StepP99 = recent[len(recent)/2], recent[len(recent)*99/100]

@@ -22,114 +22,182 @@ func (l *loop) turn() bool {
 	if l.schedule == nil {
 		return false
 	}
-	now := time.Now()
-	l.mutex.Lock()
-	s := l.schedule.Plan(now, view{l})
-	l.mutex.Unlock()
+	var s schedule.Step
+	for range mostPlans {
+		now := time.Now()
+		l.mutex.Lock()
+		l.adopt()
+		s = l.schedule.Plan(now, view{l})
+		l.mutex.Unlock()
+		l.prepareStep(&s, now)
+		if l.gather(s.Rows) {
+			break
+		}
+	}
 	l.wakeAt = s.Wake
-	for _, id := range s.Start {
-		l.start(l.jobs[id])
+	if len(l.parts) == 0 && !l.force() {
+		return false
 	}
-	l.parts = l.parts[:0]
-	l.gather(&s)
-	if len(l.parts) == 0 {
-		return len(s.Start) > 0
-	}
-	l.compute()
+	l.compute(s)
 	return true
 }
 
-// view is the schedule's view of the loop.
-type view struct{ l *loop }
+// mostPlans bounds how often a step is planned anew because memory was short of what the plan thought.
+const mostPlans = 8
 
-func (v view) Branches(id uint64) int {
-	j := v.l.jobs[id]
-	if j == nil || !j.started {
-		return 0
+// prepareStep does what a step needs before its rows: sequences rest, come back, and begin.
+func (l *loop) prepareStep(s *schedule.Step, now time.Time) {
+	for _, id := range s.Park {
+		for _, b := range l.jobs[id].branches {
+			l.park(b, now)
+		}
 	}
-	return len(j.branches)
+	for _, id := range s.Drop {
+		for _, b := range l.jobs[id].branches {
+			l.drop(b, now)
+		}
+	}
+	for _, w := range s.Waits {
+		if j := l.jobs[w.ID]; j != nil && !j.started && w.Reason != schedule.WaitNone {
+			j.branches[0].clock.wait(w.Reason.String(), now)
+		}
+	}
+	for _, id := range s.Start {
+		l.start(l.jobs[id])
+	}
 }
 
-func (v view) Ready(id uint64, branch int) int {
-	b := v.l.jobs[id].branches[branch]
-	if !b.ready() {
-		return 0
-	}
-	return b.pending()
-}
-
-// start opens a job's sequence.
+// start opens the sequence of a job, or after a drop those of all its answers.
 func (l *loop) start(j *job) {
-	if j == nil || j.started {
-		return
-	}
-	j.started = true
-	first, now := j.branches[0], time.Now()
-	first.clock.enter(phaseLookup, now)
-	var hit cache.Hit
-	first.sequence, hit = l.cache.Open(j.request.CacheKey, j.prompt)
-	first.choose.usage.CachedTokens = hit.Tokens
-	first.clock.line.HitTokens, first.clock.line.Miss = hit.Tokens, hit.Miss.String()
-	first.clock.enter(phaseWaiting, time.Now())
 	for _, b := range j.branches {
-		l.samplers.Add(1)
-		go b.run()
+		if b.index > 0 && !j.forked {
+			break
+		}
+		if b.ended || b.sequence != nil {
+			continue
+		}
+		if !b.sampling {
+			b.clock.enter(phaseLookup, time.Now())
+		}
+		var hit cache.Hit
+		b.sequence, hit = l.cache.Open(j.request.CacheKey, b.known())
+		b.follows = hit.Leader != nil
+		l.started = append(l.started, b)
+		if !j.started {
+			b.choose.usage.CachedTokens = hit.Tokens
+			b.clock.line.HitTokens, b.clock.line.Miss = hit.Tokens, hit.Miss.String()
+			l.counts.prompt += uint64(len(j.prompt))
+			l.counts.cached += uint64(hit.Tokens)
+		}
+		if !b.sampling {
+			b.clock.enter(phaseWaiting, time.Now())
+		}
 	}
-	l.started = append(l.started, first)
+	if !j.started {
+		j.started = true
+		for _, b := range j.branches {
+			l.samplers.Add(1)
+			go b.run()
+		}
+	}
 }
 
-// gather turns the schedule's rows into parts, with their memory reserved.
-func (l *loop) gather(s *schedule.Step) {
-	rows, wanted := l.engine.options.StepRows, l.engine.maxWanted
-	for _, r := range s.Rows {
+// gather turns the schedule's rows into parts, with their memory reserved; false where memory was short for one of them.
+func (l *loop) gather(rows []schedule.Row) bool {
+	l.parts, l.rows = l.parts[:0], l.rows[:0]
+	left, wanted, all := l.engine.options.StepRows, l.engine.maxWanted, true
+	for _, r := range rows {
 		j := l.jobs[r.ID]
-		if j == nil || r.Branch >= len(j.branches) || !j.branches[r.Branch].ready() {
+		if j == nil || r.Branch >= len(j.branches) || !j.branches[r.Branch].ready() || left == 0 || wanted == 0 {
 			continue
 		}
 		b := j.branches[r.Branch]
-		n := min(r.Tokens, b.pending(), rows)
-		if n <= 0 || wanted == 0 {
-			continue
+		if !l.enlist(b, r, &left, &wanted) {
+			all = false
+			l.mutex.Lock()
+			l.schedule.Blocked(r.ID)
+			l.mutex.Unlock()
 		}
-		from := b.sequence.Len()
-		p := part{branch: b, sequence: b.sequence, ids: b.tokens[from:b.sequence.ChunkEnd(from+n)]}
-		if from+len(p.ids) == len(b.tokens) {
-			p.wanted = 1
-		}
-		if !l.reserve(b, from+len(p.ids)) {
-			continue
-		}
-		rows -= len(p.ids)
-		wanted -= p.wanted
-		l.parts = append(l.parts, p)
 	}
-	for _, b := range l.started {
-		b.missing = false
-	}
+	return all
 }
 
-// reserve gets the memory for a branch's next tokens; sequences that began later give theirs up where it is short.
-func (l *loop) reserve(b *branch, end int) bool {
-	for {
-		err := l.unpark(b)
-		if err == nil {
-			err = b.sequence.Reserve(end)
-		}
-		if err == nil {
-			return true
-		}
+// enlist reserves the memory of a branch's row and makes it a part of the step.
+func (l *loop) enlist(b *branch, r schedule.Row, left, wanted *int) bool {
+	err := l.unpark(b)
+	if err == nil && b.follows {
+		err = l.follow(b)
+	}
+	from := b.sequence.Len()
+	p := part{branch: b, sequence: b.sequence, ids: b.tokens[from:b.sequence.ChunkEnd(from+min(max(r.Tokens, 1), b.pending(), *left))]}
+	if err == nil {
+		err = b.sequence.Reserve(from + len(p.ids))
+	}
+	if err != nil {
 		if !errors.Is(err, cache.ErrFull) {
 			b.job.stream.fail(err)
-			return false
 		}
-		if !l.parkYounger(b) {
-			if l.started[0] == b && l.direct == 0 {
-				b.job.stream.fail(err)
+		return false
+	}
+	if from+len(p.ids) == len(b.tokens) {
+		p.wanted = 1
+	}
+	*left -= len(p.ids)
+	*wanted -= p.wanted
+	l.parts = append(l.parts, p)
+	r.From, r.Tokens, r.Draft = from, len(p.ids), 0
+	l.rows = append(l.rows, r)
+	return true
+}
+
+// follow takes over what another sequence has computed of a branch's prompt in the meantime.
+func (l *loop) follow(b *branch) error {
+	before := b.sequence.Len()
+	hit, err := b.sequence.Extend(b.known())
+	if err != nil {
+		return err
+	}
+	b.follows = hit.Leader != nil
+	if !b.job.forked {
+		b.choose.usage.CachedTokens += hit.Tokens - before
+		b.clock.line.HitTokens += hit.Tokens - before
+		l.counts.cached += uint64(hit.Tokens - before)
+	}
+	return nil
+}
+
+// force makes a step of the sequence that began first where memory is short for everything that the schedule wants: the others rest.
+// Where even that does not suffice its request fails, unless calls outside of the schedule hold memory that they will give back.
+func (l *loop) force() bool {
+	if l.inHand > 0 || l.direct > 0 {
+		return false
+	}
+	for _, b := range l.started {
+		if !b.ready() || b.job.stream.failed() != nil {
+			continue
+		}
+		for {
+			left, wanted := l.engine.options.StepRows, l.engine.maxWanted
+			if l.enlist(b, schedule.Row{ID: b.job.id, Branch: b.index, Tokens: kernels.PageTokens, Prefill: b.pending() > 1}, &left, &wanted) {
+				return true
 			}
-			b.missing = true
-			return false
+			if b.job.stream.failed() != nil {
+				return false
+			}
+			if !l.parkLast(b) {
+				err := l.unpark(b)
+				if err == nil {
+					err = b.sequence.Reserve(b.sequence.Len() + 1)
+				}
+				if err == nil {
+					err = ErrCacheFull
+				}
+				b.job.stream.fail(err)
+				return false
+			}
 		}
 	}
+	return false
 }
 
 // unpark brings a parked branch's memory back.
@@ -141,45 +209,59 @@ func (l *loop) unpark(b *branch) error {
 		return err
 	}
 	b.parked = false
+	b.clock.enter(phaseWaiting, time.Now())
 	return nil
 }
 
-// parkYounger parks the branch that began last, and after b, and is not in the step.
-func (l *loop) parkYounger(b *branch) bool {
-	for i := len(l.started) - 1; i >= 0 && l.started[i] != b; i-- {
-		v := l.started[i]
-		if v.parked || l.inStep(v) {
-			continue
-		}
-		return l.park(v)
+// idle is the phase of a branch that is in no step and has nothing to sample.
+func (b *branch) idle() phase {
+	if b.parked || b.sequence == nil {
+		return phaseParked
 	}
-	return false
+	return phaseWaiting
 }
 
-func (l *loop) park(b *branch) bool {
+// park lets a branch's sequence rest.
+func (l *loop) park(b *branch, now time.Time) {
+	if b.sequence == nil || b.parked {
+		return
+	}
 	if err := b.sequence.Park(); err != nil {
 		b.job.stream.fail(err)
-		return false
+		return
 	}
 	b.parked = true
 	if !b.sampling {
-		b.clock.enter(phaseParked, time.Now())
+		b.clock.enter(phaseParked, now)
 	}
 	l.counts.parks++
-	return true
 }
 
-func (l *loop) inStep(b *branch) bool {
-	for i := range l.parts {
-		if l.parts[i].branch == b {
-			return true
+// drop ends a branch's sequence, for its tokens to be computed again.
+func (l *loop) drop(b *branch, now time.Time) {
+	if b.sequence == nil {
+		return
+	}
+	l.release(b)
+	if !b.sampling {
+		b.clock.enter(phaseParked, now)
+	}
+	l.counts.parks++
+}
+
+// parkLast parks the branch that began last, but not the one given; false where no other has pages.
+func (l *loop) parkLast(but *branch) bool {
+	for i := len(l.started) - 1; i >= 0; i-- {
+		if b := l.started[i]; b != but && !b.parked {
+			l.park(b, time.Now())
+			return b.parked
 		}
 	}
 	return false
 }
 
 // compute runs the parts as one step and hands the logits out.
-func (l *loop) compute() {
+func (l *loop) compute(s schedule.Step) {
 	start := time.Now()
 	l.mutex.Lock()
 	l.step++
@@ -219,6 +301,10 @@ func (l *loop) compute() {
 		return
 	}
 	l.deliver(logits, now)
+	s.Rows = l.rows
+	l.mutex.Lock()
+	l.schedule.Done(now, s, l.took)
+	l.mutex.Unlock()
 	l.counted(tokens, now.Sub(start))
 	if l.check != nil {
 		l.check()

@@ -70,7 +70,7 @@ func (l *loop) submit(s *Stream) error {
 			Prompt: len(j.prompt), MaxNew: j.limit, Branches: len(j.branches), Arrived: now})
 		if err != nil {
 			for _, taken := range s.jobs[:i] {
-				l.schedule.Finish(taken.id)
+				l.schedule.Cancel(taken.id)
 			}
 			l.counts.Refused++
 			return err
