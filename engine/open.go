@@ -75,6 +75,7 @@ type Engine struct {
 	kinds     []cache.Kind
 	maxWanted int           // rows whose logits a step can give
 	directs   chan struct{} // has room for one call outside of the schedule
+	print     fingerprint
 	closing   sync.Once
 	closed    error
 }
@@ -220,6 +221,8 @@ func (e *Engine) openDevice() error {
 func (e *Engine) Close() error {
 	e.closing.Do(func() {
 		e.loop.close()
+		e.print.mutex.Lock()
+		defer e.print.mutex.Unlock()
 		if e.device != nil {
 			e.device.Close()
 		}
