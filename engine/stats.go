@@ -25,6 +25,7 @@ type Stats struct {
 
 	Steps    uint64
 	StepTime time.Duration // all steps together
+	HostTime time.Duration // of it, outside of the device: planning, page tables, handing logits out
 	StepP50  time.Duration // of the last 512 steps
 	StepP99  time.Duration
 
@@ -44,7 +45,7 @@ type counters struct {
 	Submitted, Refused, Finished, Failed                          uint64
 	prompt, cached, generated, computed, parks, drafted, accepted uint64
 	steps                                                         uint64
-	stepTime                                                      time.Duration
+	stepTime, host                                                time.Duration
 	last                                                          [512]time.Duration
 	published                                                     time.Time
 }
@@ -53,12 +54,12 @@ type counters struct {
 const publishEvery = 50 * time.Millisecond
 
 // counted notes a step.
-func (l *loop) counted(tokens int, took time.Duration) {
+func (l *loop) counted(took time.Duration) {
 	c := &l.counts
 	c.last[c.steps%uint64(len(c.last))] = took
 	c.steps++
-	c.computed += uint64(tokens)
 	c.stepTime += took
+	c.host += took - l.took
 	if time.Since(c.published) >= publishEvery {
 		l.publish()
 	}
@@ -72,7 +73,7 @@ func (l *loop) publish() {
 	c := &l.counts
 	c.published = time.Now()
 	s := Stats{GeneratedTokens: c.generated, ComputedTokens: c.computed, Preemptions: c.parks, Drafted: c.drafted, Accepted: c.accepted,
-		Steps: c.steps, StepTime: c.stepTime, Cache: l.cache.Stats(), Sequences: len(l.started)}
+		Steps: c.steps, StepTime: c.stepTime, HostTime: c.host, Cache: l.cache.Stats(), Sequences: len(l.started)}
 	for _, j := range l.jobs {
 		if j.started {
 			s.Running++

@@ -23,6 +23,7 @@ func (l *loop) turn() bool {
 		return false
 	}
 	var s schedule.Step
+	begin := time.Now()
 	for range mostPlans {
 		now := time.Now()
 		l.mutex.Lock()
@@ -38,7 +39,10 @@ func (l *loop) turn() bool {
 	if len(l.parts) == 0 && !l.force() {
 		return false
 	}
-	l.compute(s)
+	if l.compute(s) {
+		l.counted(time.Since(begin))
+		l.await()
+	}
 	return true
 }
 
@@ -260,8 +264,8 @@ func (l *loop) parkLast(but *branch) bool {
 	return false
 }
 
-// compute runs the parts as one step and hands the logits out.
-func (l *loop) compute(s schedule.Step) {
+// compute runs the parts as one step and hands the logits out; false where it failed.
+func (l *loop) compute(s schedule.Step) bool {
 	start := time.Now()
 	l.mutex.Lock()
 	l.step++
@@ -274,10 +278,8 @@ func (l *loop) compute(s schedule.Step) {
 	}
 	l.stepping = true
 	l.mutex.Unlock()
-	tokens := 0
 	for i := range l.parts {
 		p := &l.parts[i]
-		tokens += len(p.ids)
 		if b := p.branch; b.job.forked {
 			b.clock.enter(phaseDecode, start)
 			b.clock.line.Steps++
@@ -298,18 +300,15 @@ func (l *loop) compute(s schedule.Step) {
 	}
 	if err != nil {
 		l.abandon(err, now)
-		return
+		return false
 	}
 	l.deliver(logits, now)
 	s.Rows = l.rows
 	l.mutex.Lock()
 	l.schedule.Done(now, s, l.took)
 	l.mutex.Unlock()
-	l.counted(tokens, now.Sub(start))
-	if l.check != nil {
-		l.check()
-	}
-	l.await()
+	l.counts.computed += uint64(len(b.IDs))
+	return true
 }
 
 // commit tells the cache what was computed, and forks the sequences of prompts that are complete.
@@ -394,6 +393,9 @@ func (l *loop) hand(b *branch, h handover) {
 
 // await waits for the tokens of the last step: not long, since a token that is late joins a later step.
 func (l *loop) await() {
+	if l.check != nil {
+		l.check()
+	}
 	patience := min(max(l.took/16, 200*time.Microsecond), 2*time.Millisecond)
 	l.timer.Reset(patience)
 	defer l.timer.Stop()
