@@ -138,6 +138,9 @@ func (e *Engine) Render(messages []Message, extra *chat.Dict) (string, error) {
 	return s, nil
 }
 
+// Encode returns the tokens of a request's prompt.
+func (e *Engine) Encode(r Request) ([]int32, error) { return e.encode(&r) }
+
 // encode turns a request into its prompt's tokens.
 func (e *Engine) encode(r *Request) ([]int32, error) {
 	given := 0
