@@ -41,6 +41,7 @@ type branch struct {
 	handed   uint64 // the step whose logits it has in hand
 	ended    bool
 
+	draft  drafter // nil: nothing is guessed
 	hand   chan handover
 	choose chooser
 	clock  clock

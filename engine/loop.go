@@ -17,6 +17,7 @@ type loop struct {
 	engine   *Engine
 	cache    *cache.Cache // nil for models that give vectors
 	kinds    []cache.Kind
+	stateful bool          // some of them are recurrent
 	done     chan struct{} // closed when the goroutine has ended
 	quit     chan struct{} // closed when the engine is being closed
 	wake     chan struct{} // has room for one
@@ -155,14 +156,18 @@ func (l *loop) take(b *branch) {
 	}
 	b.clock.enter(b.idle(), time.Now())
 	c := &b.choose
-	b.tokens = b.tokens[:len(b.tokens)-b.drafted]
-	accepted := max(0, len(c.chosen)-1)
+	drafted, accepted := b.drafted, max(0, len(c.chosen)-1)
+	b.forgetDraft()
+	if drafted > 0 {
+		b.draft.Verified(drafted, accepted)
+		l.counts.drafted += uint64(drafted)
+		l.counts.accepted += uint64(accepted)
+	}
 	if accepted > 0 && b.sequence != nil && !b.parked && b.sequence.Len() == len(b.tokens) {
-		if err := b.sequence.Commit(c.chosen[:accepted]); err != nil {
+		if err := b.sequence.Commit(c.chosen[:accepted]); err != nil { // their keys and values were computed with the step
 			b.job.stream.fail(err)
 		}
 	}
-	b.drafted = 0
 	b.tokens = append(b.tokens, c.chosen...)
 	l.counts.generated += uint64(len(c.chosen))
 	if c.done {

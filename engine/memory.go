@@ -39,6 +39,9 @@ func (l *loop) prepare() error {
 		return nil
 	}
 	l.kinds = e.kinds
+	for _, k := range l.kinds {
+		l.stateful = l.stateful || k.State
+	}
 	var err error
 	if l.cache, err = cache.New(e.kinds, e.device, cache.Options{Context: e.context, ParkDir: e.options.ParkDir, ParkBytes: e.options.ParkBytes}); err != nil {
 		return err

@@ -47,6 +47,7 @@ type Request struct {
 
 	NoSpeculation bool // compute no guessed tokens ahead; the answer is the same with and without
 
+	draft   func() drafter                     // tests: guesses instead of the usual one
 	observe func(choice int, logits []float32) // tests: sees the logits [vocab] before each token
 }
 

@@ -47,6 +47,8 @@ func (b *branch) run() {
 		if err := c.follow(b.index, h); err != nil {
 			b.job.stream.fail(err)
 		}
+		b.clock.line.Drafted += len(h.drafts)
+		b.clock.line.Accepted += max(0, len(c.chosen)-1)
 		b.deliver()
 		b.job.loop.report(b)
 	}

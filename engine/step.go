@@ -43,6 +43,7 @@ func (l *loop) turn() bool {
 		l.counted(time.Since(begin))
 		l.await()
 	}
+	l.parts = l.parts[:0]
 	return true
 }
 
@@ -108,6 +109,9 @@ func (l *loop) start(j *job) {
 
 // gather turns the schedule's rows into parts, with their memory reserved; false where memory was short for one of them.
 func (l *loop) gather(rows []schedule.Row) bool {
+	for i := range l.parts { // of a plan that was given up
+		l.parts[i].branch.forgetDraft()
+	}
 	l.parts, l.rows = l.parts[:0], l.rows[:0]
 	left, wanted, all := l.engine.options.StepRows, l.engine.maxWanted, true
 	for _, r := range rows {
@@ -133,9 +137,17 @@ func (l *loop) enlist(b *branch, r schedule.Row, left, wanted *int) bool {
 		err = l.follow(b)
 	}
 	from := b.sequence.Len()
-	p := part{branch: b, sequence: b.sequence, ids: b.tokens[from:b.sequence.ChunkEnd(from+min(max(r.Tokens, 1), b.pending(), *left))]}
+	end := b.sequence.ChunkEnd(from + min(max(r.Tokens, 1), b.pending(), *left))
+	if err == nil && end == len(b.tokens) {
+		end += l.guess(b, min(r.Draft, *left-(end-from), *wanted-1))
+	}
 	if err == nil {
-		err = b.sequence.Reserve(from + len(p.ids))
+		err = b.sequence.Reserve(end)
+	}
+	if err != nil && b.drafted > 0 { // without the guesses it may fit
+		end -= b.drafted
+		b.forgetDraft()
+		err = b.sequence.Reserve(end)
 	}
 	if err != nil {
 		if !errors.Is(err, cache.ErrFull) {
@@ -143,13 +155,14 @@ func (l *loop) enlist(b *branch, r schedule.Row, left, wanted *int) bool {
 		}
 		return false
 	}
-	if from+len(p.ids) == len(b.tokens) {
-		p.wanted = 1
+	p := part{branch: b, sequence: b.sequence, ids: b.tokens[from:end]}
+	if end == len(b.tokens) {
+		p.wanted = 1 + b.drafted
 	}
 	*left -= len(p.ids)
 	*wanted -= p.wanted
 	l.parts = append(l.parts, p)
-	r.From, r.Tokens, r.Draft = from, len(p.ids), 0
+	r.From, r.Tokens, r.Draft = from, len(p.ids)-b.drafted, b.drafted
 	l.rows = append(l.rows, r)
 	return true
 }
@@ -352,6 +365,7 @@ func (l *loop) insert(first *branch) {
 func (l *loop) abandon(err error, now time.Time) {
 	for i := range l.parts {
 		b := l.parts[i].branch
+		b.forgetDraft()
 		b.clock.enter(phaseWaiting, now)
 		if !errors.Is(err, kernels.ErrCancelled) {
 			b.job.stream.fail(err)
