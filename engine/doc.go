@@ -2,7 +2,8 @@
 //
 // [Open] maps a file, checks all of it, reserves the memory that the model and its cache will need, and returns an [Engine].
 // [Engine.Submit] takes requests and streams their answers; [Engine.Generate] is that for one request with one answer. Requests are
-// computed together, and what they share from the start is computed once. [Engine.Logits] and [Engine.Perplexity] score given tokens. All of them may be called from several goroutines.
+// computed together, and what they share from the start is computed once. [Engine.Logits] and [Engine.Perplexity] score given
+// tokens. All of them may be called from several goroutines.
 //
 // # What holds for every call
 //
@@ -21,6 +22,6 @@
 //
 // # Where the time goes
 //
-// [Usage] has a request's [Timeline], whose parts add up to its wall time; [Engine.Stats] counts for all of them; [Engine.OpTimes] splits computing by kind of op. The command `infer bench`
-// gives speeds as a share of what the machine can do.
+// [Usage] has a request's [Timeline], whose parts add up to its wall time; [Engine.Stats] counts for all of them; [Engine.OpTimes] splits
+// computing by kind of op. The command `infer bench` gives speeds as a share of what the machine can do.
 package engine
