@@ -68,7 +68,7 @@ static inline const void *column(const struct columns *c, int64_t i)
     return c->data + (c->pick ? c->pick[i] : i) * c->stride;
 }
 
-#define FEW_COLUMNS 8 // below it products read packed weights directly, at the speed of memory
+#define FEW_COLUMNS 48 // up to it products of every type read interleaved weights directly; more may be worth unpacking panels first
 #define MAX_PRODUCT_COLUMNS 512 // columns of one call; more are several calls
 
 // What surrounds a product: v = scale*(y + bias); v = act(v) [* (y2 + bias2)]; out = v + residual.

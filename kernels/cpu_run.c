@@ -294,7 +294,7 @@ static void product_chunk(struct device *d, const struct product_job *job, int64
             x.pick += c;
         else
             x.data += c * x.stride;
-        int64_t together = job->w->mate && x.count < FEW_COLUMNS ? 1 : panels; // few columns: in the order in which the panels lie
+        int64_t together = job->w->mate && x.count <= FEW_COLUMNS ? 1 : panels; // few columns: in the order in which the panels lie
         for (int64_t i = 0; i < panels; i += together) {
             d->variant->product(job->w, job->mat, panel + i, together, &x, y + i * PANEL_ROWS, y_stride, work);
             if (job->w2)
