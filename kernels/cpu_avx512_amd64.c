@@ -8,6 +8,7 @@
 #include "simd_avx512.h"
 
 #include "codebooks.h"
+#define ATTENTION_PASS 4
 #include "cpu_attention.h"
 #include "cpu_codes.h"
 #include "cpu_rows.h"

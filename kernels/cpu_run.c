@@ -421,7 +421,7 @@ static void run_heads(struct device *d, int32_t step, uint8_t *scratch)
 int64_t infer_attention_scratch(const struct infer_cache_layer *l, int32_t query_rows)
 {
     int64_t v_pad = (l->v_width + 15) / 16 * 16;
-    return 64 * (l->k_dim + v_pad + query_rows) + query_rows * (3 * v_pad + 4);
+    return query_rows * l->k_dim + 64 * (l->k_dim + v_pad + 4) + query_rows * (2 * v_pad + 17 + 2);
 }
 
 // Rows of a tile: a power of two, so that rows x heads is about ATTENTION_TILE.
