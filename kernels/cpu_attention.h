@@ -1,7 +1,7 @@
 // cpu_attention.h - attention over cache pages, included by variant files before cpu_rows.h.
 //
 // The definition, which fixes every rounding: queries are multiplied by the scale first. Positions are taken in blocks of 64 (by
-// absolute position), blocks in spans of 1,024. A position's score is one chain of fused multiply-adds along the head. Inside
+// absolute position), blocks in spans of 256. A position's score is one chain of fused multiply-adds along the head. Inside
 // a span a row keeps its highest score m so far, sums of e^(score - m) in 16 lanes, and values in one chain of fused
 // multiply-adds from position to position; a block that raises m multiplies sums and values by e^(old m - m) first. Lanes add up
 // in the fixed tree, spans merge left to right, the sink last. So a row's result depends on its position and on what it sees,
@@ -10,7 +10,7 @@
 #include "cpu_math.h"
 
 #define BLOCK 64
-#define SPAN 1024
+#define SPAN INFER_ATTENTION_SPAN
 
 #ifndef ATTENTION_PASS
 #define ATTENTION_PASS 1 // vectors beside each other that registers hold for 4 queries
@@ -369,9 +369,13 @@ static void rows_attention(const struct attention_job *job)
     struct attention_work w = attention_work(job, queries, v_pad);
     struct block b = {.keys = w.keys, .values = w.values, .v_stride = l->v_dim};
     int64_t first = seen_from(job, job->positions[0]), last = seen_to(job, job->positions[job->rows - 1]) - 1;
+    if (job->partials) {
+        first = first > job->span * SPAN ? first : job->span * SPAN;
+        last = last < (job->span + 1) * SPAN - 1 ? last : (job->span + 1) * SPAN - 1;
+    }
     bool direct = queries <= DIRECT_QUERIES && l->dtype == INFER_DTYPE_F16 && l->v_dim > 0 && l->v_dim % 16 == 0;
     start_span(&w, queries, v_pad);
-    for (int64_t block = first / BLOCK; block <= last / BLOCK; block++) {
+    for (int64_t block = first / BLOCK; first <= last && block <= last / BLOCK; block++) {
         if (direct) {
             if (!find_pages(job, block, last, b.k, b.v))
                 continue;
@@ -387,7 +391,29 @@ static void rows_attention(const struct attention_job *job)
             start_span(&w, queries, v_pad);
         }
     }
+    if (job->partials) {
+        memcpy(job->partials, w.total, (size_t)queries * sizeof *w.total);
+        memcpy(job->partials + 2 * queries, w.total_values, (size_t)queries * (size_t)v_pad * 4);
+        return;
+    }
     for (int i = 0; i < queries; i++)
         finish_query(job, w.total[i], w.total_values + (int64_t)i * v_pad, i % job->heads,
                      job->out + i / job->heads * job->out_stride + (int64_t)(i % job->heads) * l->v_width);
+}
+
+// Merges what a job's spans gave, left to right.
+static void rows_attention_spans(const struct attention_job *job, const float *partials, int64_t spans)
+{
+    int v_pad = padded(job->layer->v_width), queries = job->rows * job->heads;
+    int64_t stride = infer_attention_partials(job->layer, queries);
+    for (int i = 0; i < queries; i++) {
+        struct partial total = {0, 0};
+        for (int64_t span = 0; span < spans; span++) {
+            const float *p = partials + span * stride;
+            struct partial part = {p[2 * i], p[2 * i + 1]};
+            if (part.s != 0)
+                merge(&total, job->scratch, part, p + 2 * queries + (int64_t)i * v_pad, v_pad);
+        }
+        finish_query(job, total, job->scratch, i % job->heads, job->out + i / job->heads * job->out_stride + (int64_t)(i % job->heads) * job->layer->v_width);
+    }
 }
