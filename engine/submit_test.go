@@ -297,15 +297,16 @@ func TestDropped(t *testing.T) {
 			want, _ := ask(t, e, r)
 			giveBack, err := e.loop.borrow(context.Background())
 			require.NoError(t, err)
-			l, steps := e.loop, 0
+			l, steps, next := e.loop, 0, 3
 			l.check = func() {
 				assert.NoError(t, l.cache.Check())
-				if steps++; steps%7 == 0 && len(l.started) > 0 {
+				if steps++; steps >= next && len(l.started) > 0 {
+					next = 2*next + 4
 					j := l.started[0].job
 					for _, b := range j.branches {
 						l.drop(b, time.Now())
 					}
-					if steps%2 == 0 {
+					if steps%4 != 0 {
 						l.cache.Clear()
 					}
 					l.start(j)
