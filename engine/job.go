@@ -38,6 +38,7 @@ type branch struct {
 	parked   bool
 	follows  bool   // another sequence computes a part of its prompt
 	sampling bool   // its goroutine has it in hand
+	slow     bool   // its sampler took long the last time
 	handed   uint64 // the step whose logits it has in hand
 	ended    bool
 

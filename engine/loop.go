@@ -50,8 +50,8 @@ type loop struct {
 	parts       []part
 	rows        []schedule.Row // of the schedule's step, as they are computed, one a part
 	batch       kernels.Batch
-	copied      sync.WaitGroup
-	direct      int // sequences outside of the schedule
+	read        sync.WaitGroup // of the step's logits
+	direct      int            // sequences outside of the schedule
 	heldScratch []int
 	wakeAt      time.Time // when the schedule wants to be asked again
 	check       func()    // tests: called after every step
@@ -147,9 +147,10 @@ func (l *loop) cancel(s *Stream) {
 // take puts what a branch's goroutine chose behind its tokens.
 func (l *loop) take(b *branch) {
 	l.inHand--
-	if b.handed == l.step {
+	if b.handed == l.step && !b.slow {
 		l.fresh--
 	}
+	b.slow = b.choose.took > max(slowSampler, l.took/8)
 	b.sampling = false
 	if b.ended { // meanwhile
 		return

@@ -184,7 +184,7 @@ func TestCancelEverywhere(t *testing.T) {
 					ctx, cancel := context.WithCancel(context.Background())
 					defer cancel()
 					r := bitsRequest(uint64(i), 1+random.IntN(120), 100)
-					r.Choices = 1 + i%3
+					r.Choices, r.Buffer = 1+i%3, 8
 					s, err := e.Submit(ctx, r)
 					if !assert.NoError(t, err) {
 						return
