@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"fmt"
 	"slices"
 	"sync"
 	"time"
@@ -50,7 +51,7 @@ func (b *branch) run() {
 			h.logits = c.logits
 			h.read.Done()
 		}
-		if err := c.follow(b.index, h); err != nil {
+		if err := c.tryFollow(b.index, h); err != nil {
 			b.job.stream.fail(err)
 		}
 		if !h.copy {
@@ -62,6 +63,16 @@ func (b *branch) run() {
 		b.deliver()
 		b.job.loop.report(b)
 	}
+}
+
+// tryFollow is follow; a panic in a sampler ends its stream alone.
+func (c *chooser) tryFollow(choice int, h handover) (err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			err = fmt.Errorf("%w: sampling: %v", ErrInternal, p)
+		}
+	}()
+	return c.follow(choice, h)
 }
 
 // follow chooses a token after each row as long as the drafts come true.

@@ -26,10 +26,10 @@ func (l *loop) turn() bool {
 	begin := time.Now()
 	for range mostPlans {
 		now := time.Now()
-		l.mutex.Lock()
-		l.adopt()
-		s = l.schedule.Plan(now, view{l})
-		l.mutex.Unlock()
+		l.tell(func(plan *schedule.Scheduler) {
+			l.adopt()
+			s = plan.Plan(now, view{l})
+		})
 		l.prepareStep(&s, now)
 		if l.gather(s.Rows) {
 			break
@@ -122,9 +122,7 @@ func (l *loop) gather(rows []schedule.Row) bool {
 		b := j.branches[r.Branch]
 		if !l.enlist(b, r, &left, &wanted) {
 			all = false
-			l.mutex.Lock()
-			l.schedule.Blocked(r.ID)
-			l.mutex.Unlock()
+			l.tell(func(s *schedule.Scheduler) { s.Blocked(r.ID) })
 		}
 	}
 	return all
@@ -317,9 +315,7 @@ func (l *loop) compute(s schedule.Step) bool {
 	}
 	l.deliver(logits, now)
 	s.Rows = l.rows
-	l.mutex.Lock()
-	l.schedule.Done(now, s, l.took)
-	l.mutex.Unlock()
+	l.tell(func(plan *schedule.Scheduler) { plan.Done(now, s, l.took) })
 	l.counts.computed += uint64(len(b.IDs))
 	return true
 }
@@ -395,7 +391,9 @@ func (l *loop) deliver(logits []float32, now time.Time) {
 			}
 		}
 	}
+	waiting := time.Now()
 	l.read.Wait()
+	l.waited = time.Since(waiting)
 }
 
 func (l *loop) hand(b *branch, h handover) {

@@ -336,3 +336,57 @@ func TestSamplerFault(t *testing.T) {
 	collect(t, e, Request{Prompt: "a", MaxTokens: 3, IgnoreEnd: true})
 	eventuallyIdle(t, e)
 }
+
+// TestInternalFault: a panic of the engine's own ends the engine and no more; one in a sampler ends its stream.
+func TestInternalFault(t *testing.T) {
+	e, err := Open(tiny.write(t), Options{Threads: 1})
+	require.NoError(t, err)
+	r := Request{Prompt: "ab", MaxTokens: 300, IgnoreEnd: true}
+	bad := r
+	bad.observe = func(int, []float32) { panic("in the sampler") }
+	s, err := e.Submit(context.Background(), bad)
+	require.NoError(t, err)
+	_, err = drain(s)
+	require.ErrorIs(t, err, ErrInternal)
+	collect(t, e, r)
+	giveBack, err := e.loop.borrow(context.Background())
+	require.NoError(t, err)
+	e.loop.check = func() { panic("in the loop") }
+	giveBack()
+	s, err = e.Submit(context.Background(), r)
+	require.NoError(t, err)
+	_, err = drain(s)
+	require.ErrorIs(t, err, ErrInternal)
+	assert.ErrorContains(t, err, "in the loop")
+	<-e.loop.done
+	_, err = e.Submit(context.Background(), r)
+	assert.ErrorIs(t, err, ErrClosed)
+	require.NoError(t, e.Close())
+}
+
+// TestPrefixOnce: the same new prefix arriving many times at once is computed once.
+func TestPrefixOnce(t *testing.T) {
+	for name, m := range architectures() {
+		t.Run(name, func(t *testing.T) {
+			e := openChecked(t, m.write(t), Options{Context: 400, Sequences: 8, StepRows: 64, Threads: 1})
+			base := bitsRequest(1, 320, 10)
+			var all sync.WaitGroup
+			for i := range 8 {
+				r := base
+				r.Tokens = append(append([]int32(nil), base.Tokens...), int32(20+i), int32(30+i))
+				all.Add(1)
+				go func() {
+					defer all.Done()
+					ask(t, e, r)
+				}()
+			}
+			all.Wait()
+			eventuallyIdle(t, e)
+			giveBack, err := e.loop.borrow(context.Background())
+			require.NoError(t, err)
+			defer giveBack()
+			computed := int(e.loop.counts.computed)
+			assert.Less(t, computed, 322+8*(32+10), "of %d tokens", 8*(322+10))
+		})
+	}
+}
