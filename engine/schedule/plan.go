@@ -50,6 +50,9 @@ func (s *Scheduler) Plan(now time.Time, v View) Step {
 	if !s.retry.IsZero() && !now.Before(s.retry) {
 		s.unblock()
 	}
+	if s.misled {
+		s.gate, s.misled = now.Add(gateTime), false
+	}
 	s.gather(now)
 	for _, t := range s.running {
 		s.look(t, v)

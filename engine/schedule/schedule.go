@@ -78,6 +78,7 @@ type Scheduler struct {
 	aged    *task     // the one job that goes before all others
 	used    int       // branches that run
 	gate    time.Time // nobody starts before it, unless memory becomes free
+	misled  bool      // the view told of memory that was not there
 	retry   time.Time // when blocked jobs are tried again
 	missed  float64   // share of prompt tokens that had to be computed, usually
 
@@ -328,7 +329,7 @@ func (t *task) promise(tokens int) {
 // Blocked tells that memory for a row of the last plan could not be reserved. The next plan makes room for it, or leaves it out.
 func (s *Scheduler) Blocked(id uint64) {
 	if t := s.jobs[id]; t != nil && t.phase == phaseRunning {
-		t.blocked = true
+		t.blocked, s.misled = true, true
 		s.counted.Blocked++
 	}
 }
