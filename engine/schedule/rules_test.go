@@ -35,7 +35,10 @@ func tokensOf(rows []schedule.Row, id uint64) int {
 func train(m *sim) {
 	for i := range 6 {
 		id := uint64(1_000_000 + i)
-		must(m, schedule.Job{ID: id, Prompt: 16 << i, MaxNew: 20}, 0, 0)
+		if m.submit(schedule.Job{ID: id, Prompt: 16 << i, MaxNew: 20}, 0, 0) != nil { // the queue is full
+			m.finish()
+			must(m, schedule.Job{ID: id, Prompt: 16 << i, MaxNew: 20}, 0, 0)
+		}
 	}
 	m.finish()
 	m.seen = nil

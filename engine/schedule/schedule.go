@@ -289,7 +289,9 @@ func (s *Scheduler) Done(now time.Time, step Step, took time.Duration) {
 		l = l.add(r.From, r.Tokens)
 		if t := s.jobs[r.ID]; t != nil {
 			s.charge(t, r)
-			t.since, t.served = now, s.steps
+			if t.served = s.steps; t.phase == phaseRunning {
+				t.since = now
+			}
 		}
 		if r.Prefill {
 			s.counted.PrefillTokens += uint64(r.Tokens)
