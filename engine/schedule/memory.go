@@ -3,7 +3,7 @@ package schedule
 import "time"
 
 const (
-	// gateTime is how long nobody starts after memory was short for a job that had just started.
+	// gateTime is how long nobody starts after memory could not be reserved.
 	gateTime = 100 * time.Millisecond
 	// retryTime is how long a job whose memory could not be reserved waits in a step without others.
 	retryTime = 20 * time.Millisecond

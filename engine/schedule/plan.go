@@ -9,8 +9,8 @@ const (
 	unknownChunk = 64
 	// prefillSlowdown is by how much prompts may lengthen a step with online decodes where no target is set.
 	prefillSlowdown = 1.8
-	// chunkMultiple is what long chunks are rounded to: kernels compute rows in tiles.
-	chunkMultiple = 8
+	// chunkMultiple is what chunks of eight times as many are rounded to: kernels compute rows in tiles.
+	chunkMultiple = 16
 	forever       = time.Duration(1<<63 - 1)
 )
 
@@ -49,6 +49,9 @@ func (s *Scheduler) Plan(now time.Time, v View) Step {
 	*out = Step{Park: out.Park[:0], Drop: out.Drop[:0], Resume: out.Resume[:0], Start: out.Start[:0], Rows: out.Rows[:0], Waits: out.Waits[:0]}
 	if !s.retry.IsZero() && !now.Before(s.retry) {
 		s.unblock()
+	}
+	if s.misled {
+		s.gate, s.misled = now.Add(gateTime), false
 	}
 	s.gather(now)
 	for _, t := range s.running {
@@ -276,18 +279,21 @@ func (r *ready) readsBefore(o *ready) bool {
 		return true
 	case b.before(a):
 		return false
-	case a.share == b.share:
+	}
+	x, y := a.reads(), b.reads()
+	switch {
+	case x == y:
 		return a.urgent(b)
-	case a.share.work != b.share.work:
-		return a.share.work < b.share.work
+	case x.work != y.work:
+		return x.work < y.work
 	case a.Lane != b.Lane:
 		return a.Lane < b.Lane
 	}
-	return a.share.order < b.share.order
+	return x.order < y.order
 }
 
 func (r *ready) sameShare(o *ready) bool {
-	return r.task.share == o.task.share && !r.task.before(o.task) && !o.task.before(r.task)
+	return r.task.reads() == o.task.reads() && !r.task.before(o.task) && !o.task.before(r.task)
 }
 
 // readShare divides what the step has left among one tenant's prompts: half goes to the first one, so that it comes to its end however
@@ -303,7 +309,7 @@ func (s *Scheduler) readShare(queue []int, within time.Duration, least int) int 
 	if room == 0 {
 		return 0
 	}
-	if room < total && room > chunkMultiple {
+	if room < total && room >= 8*chunkMultiple {
 		room -= room % chunkMultiple
 	}
 	rest := queue[1:]

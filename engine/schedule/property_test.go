@@ -37,6 +37,9 @@ func drawJob(t *rapid.T, id uint64, c schedule.Config, now time.Time) schedule.J
 	if rapid.IntRange(0, 5).Draw(t, "many") == 0 {
 		j.Branches = rapid.IntRange(1, min(4, c.Sequences)).Draw(t, "branches")
 	}
+	if j.Branches == 1 && rapid.Bool().Draw(t, "long") {
+		j.MaxNew = rapid.IntRange(100, 400).Draw(t, "longer")
+	}
 	if rapid.Bool().Draw(t, "hurry") {
 		j.Deadline = now.Add(time.Duration(rapid.IntRange(1, 1000).Draw(t, "deadline")) * time.Millisecond)
 	}
@@ -44,19 +47,21 @@ func drawJob(t *rapid.T, id uint64, c schedule.Config, now time.Time) schedule.J
 }
 
 // play submits, cancels and steps at random, then lets everything come to its end.
-func play(t *rapid.T, m *sim, steps int) {
+func play(t *rapid.T, m *sim) {
 	id := uint64(0)
 	t.Repeat(map[string]func(*rapid.T){
 		"submit": func(t *rapid.T) {
-			id++
-			j := drawJob(t, id, m.c, m.now)
-			group := rapid.IntRange(0, 3).Draw(t, "group")
-			shared := rapid.SampledFrom([]int{0, 0, 40, 130, 290}).Draw(t, "shared")
-			var answers []int
-			for range max(1, j.Branches) {
-				answers = append(answers, rapid.IntRange(1, j.MaxNew).Draw(t, "answer"))
+			for range rapid.IntRange(1, 8).Draw(t, "burst") {
+				id++
+				j := drawJob(t, id, m.c, m.now)
+				group := rapid.IntRange(0, 3).Draw(t, "group")
+				shared := rapid.SampledFrom([]int{0, 0, 40, 130, 290}).Draw(t, "shared")
+				var answers []int
+				for range max(1, j.Branches) {
+					answers = append(answers, rapid.IntRange((j.MaxNew+1)/2, j.MaxNew).Draw(t, "answer"))
+				}
+				require.NoError(t, m.submit(j, group, shared, answers...))
 			}
-			require.NoError(t, m.submit(j, group, shared, answers...))
 		},
 		"cancel": func(t *rapid.T) {
 			if len(m.order) > 0 {
@@ -86,7 +91,7 @@ func TestEveryJobEndsAndTheRulesHold(t *testing.T) {
 		if rapid.Bool().Draw(t, "noise") {
 			m.cost = noisy(1, linearCost)
 		}
-		play(t, m, 0)
+		play(t, m)
 	})
 }
 
@@ -94,7 +99,7 @@ func TestViewsMayErr(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		m := newSim(t, drawConfig(t), rapid.IntRange(24, 40).Draw(t, "pages"))
 		m.lie = rapid.IntRange(1, 30).Draw(t, "lie")
-		play(t, m, 0)
+		play(t, m)
 	})
 }
 

@@ -26,6 +26,7 @@ type task struct {
 	due    time.Time // micro-batch: when it will wait no longer
 	aged   bool      // goes before everything
 	boost  Lane      // of the most urgent job that waits for what it computes
+	lender *share    // and that job's share, in whose turn it reads its prompt
 	heapAt int       // in its share's heap
 	older  *task     // in its lane's list
 	newer  *task
@@ -68,6 +69,14 @@ func (t *task) level() int {
 		return 0
 	}
 	return 1 + int(min(t.Lane, t.boost))
+}
+
+// reads returns the share in whose turn a task's prompt is read.
+func (t *task) reads() *share {
+	if t.lender != nil {
+		return t.lender
+	}
+	return t.share
 }
 
 // before tells whether a task has precedence over another of the same or another lane, whatever their age.

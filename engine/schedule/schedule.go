@@ -78,6 +78,7 @@ type Scheduler struct {
 	aged    *task     // the one job that goes before all others
 	used    int       // branches that run
 	gate    time.Time // nobody starts before it, unless memory becomes free
+	misled  bool      // the view told of memory that was not there
 	retry   time.Time // when blocked jobs are tried again
 	missed  float64   // share of prompt tokens that had to be computed, usually
 
@@ -288,7 +289,9 @@ func (s *Scheduler) Done(now time.Time, step Step, took time.Duration) {
 		l = l.add(r.From, r.Tokens)
 		if t := s.jobs[r.ID]; t != nil {
 			s.charge(t, r)
-			t.since, t.served = now, s.steps
+			if t.served = s.steps; t.phase == phaseRunning {
+				t.since = now
+			}
 		}
 		if r.Prefill {
 			s.counted.PrefillTokens += uint64(r.Tokens)
@@ -328,7 +331,7 @@ func (t *task) promise(tokens int) {
 // Blocked tells that memory for a row of the last plan could not be reserved. The next plan makes room for it, or leaves it out.
 func (s *Scheduler) Blocked(id uint64) {
 	if t := s.jobs[id]; t != nil && t.phase == phaseRunning {
-		t.blocked = true
+		t.blocked, s.misled = true, true
 		s.counted.Blocked++
 	}
 }

@@ -37,7 +37,7 @@ func (s *Scheduler) release() {
 	changed := false
 	for _, t := range s.running {
 		if t.boost != t.Lane {
-			t.boost, changed = t.Lane, true
+			t.boost, t.lender, changed = t.Lane, nil, true
 		}
 	}
 	kept := s.held[:0]
@@ -45,7 +45,7 @@ func (s *Scheduler) release() {
 		if l := t.leader; l.phase == phaseRunning && l.length < t.target {
 			kept = append(kept, t)
 			if t.Lane < l.boost {
-				l.boost, changed = t.Lane, true
+				l.boost, l.lender, changed = t.Lane, t.share, true
 			}
 			continue
 		}
@@ -67,7 +67,7 @@ func (s *Scheduler) hold(t, leader *task, target int) {
 	s.held = append(s.held, t)
 	s.counted.PrefixWaits++
 	if t.Lane < leader.boost {
-		leader.boost = t.Lane
+		leader.boost, leader.lender = t.Lane, t.share
 		reorder(s.running)
 	}
 	s.setWait(t, WaitPrefix)
@@ -193,7 +193,7 @@ func (s *Scheduler) hasRoom(t *task) bool {
 		if !r.prefill || !r.counts() || r.task.leads() != t.leads() {
 			continue
 		}
-		if o := r.task; o.before(t) || !t.before(o) && (o.share == t.share || o.share.work <= t.share.work) {
+		if o := r.task; o.before(t) || !t.before(o) && (o.reads() == t.share || o.reads().work <= t.share.work) {
 			ahead += r.pending
 			readers++
 		}
