@@ -68,6 +68,7 @@ func TestSpeculationBits(t *testing.T) {
 					got, usage := ask(t, engine, r)
 					assert.Equal(t, want, got)
 					wait()
+					eventuallyIdle(t, engine)
 					drafted, accepted := 0, 0
 					for _, o := range oracles {
 						drafted, accepted = drafted+o.drafted, accepted+o.accepted
@@ -78,7 +79,6 @@ func TestSpeculationBits(t *testing.T) {
 						assert.Less(t, accepted, drafted)
 						assert.Less(t, usage.Timeline.Steps, r.MaxTokens-10)
 					}
-					eventuallyIdle(t, engine)
 				}
 			}
 		})
