@@ -278,15 +278,16 @@ func reorder(list []*task) {
 	}
 }
 
-// Done tells what a step computed and how long that took; step.Rows may differ from what was planned.
+// Done tells what a step computed and how long that took. step.Rows may differ from what was planned: fewer tokens of a prompt, rows
+// left out; Draft is how many drafted tokens were computed with a decode.
 func (s *Scheduler) Done(now time.Time, step Step, took time.Duration) {
 	var l load
 	s.steps++
 	for _, r := range step.Rows {
-		if r.Tokens <= 0 || r.From < 0 {
+		if r.Tokens <= 0 || r.From < 0 || r.Draft < 0 {
 			continue
 		}
-		l = l.add(r.From, r.Tokens)
+		l = l.add(r.From, r.Tokens+r.Draft)
 		if t := s.jobs[r.ID]; t != nil {
 			s.charge(t, r)
 			if t.served = s.steps; t.phase == phaseRunning {
@@ -296,7 +297,7 @@ func (s *Scheduler) Done(now time.Time, step Step, took time.Duration) {
 		if r.Prefill {
 			s.counted.PrefillTokens += uint64(r.Tokens)
 		} else {
-			s.counted.DecodeTokens += uint64(r.Tokens)
+			s.counted.DecodeTokens += uint64(r.Tokens + r.Draft)
 		}
 	}
 	s.counted.Steps++
@@ -307,7 +308,7 @@ func (s *Scheduler) Done(now time.Time, step Step, took time.Duration) {
 
 // charge counts a row's tokens against the share of its tenant.
 func (s *Scheduler) charge(t *task, r Row) {
-	tokens := r.Tokens
+	tokens := r.Tokens + r.Draft
 	if r.Prefill {
 		tokens = max(0, min(tokens, r.From+tokens-t.peak))
 		kept := min(t.promised, tokens)

@@ -76,7 +76,6 @@ type sim struct {
 	parks int
 	slow  bool // the device takes twice as long as usual now
 	seen  []time.Duration
-	// ids that had a row in the last step
 }
 
 var epoch = time.Unix(1_000_000, 0)
@@ -245,7 +244,7 @@ func (m *sim) turn() bool {
 	if m.log != nil {
 		m.log(step)
 	}
-	m.rows = append(m.rows[:0], step.Rows...)
+	m.rows = append(m.rows[:0], step.Rows...) // with the drafts that were allowed
 	if len(step.Rows) == 0 {
 		for _, j := range m.order {
 			for b := range j.busy {
@@ -307,10 +306,8 @@ func (m *sim) apply(step *schedule.Step) {
 func (m *sim) fits(rows []schedule.Row) (uint64, bool) {
 	free := m.pages - m.held()
 	for _, r := range rows {
-		j := m.jobs[r.ID]
 		free -= max(0, pagesOf(r.From+r.Tokens)-pagesOf(r.From))
 		if free < 0 {
-			_ = j
 			return r.ID, false
 		}
 	}
@@ -369,6 +366,9 @@ func (m *sim) compute(step schedule.Step) {
 	}
 	m.seen = append(m.seen, took)
 	m.now = m.now.Add(took)
+	for i := range step.Rows {
+		step.Rows[i].Draft = 0 // nothing is drafted here
+	}
 	m.s.Done(m.now, step, took)
 	for _, j := range m.order {
 		for b := range j.busy {
