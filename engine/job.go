@@ -72,9 +72,7 @@ func (e *Engine) newJob(s *Stream, index int, r *Request, begin time.Time) (*job
 	}
 	for i := range max(1, r.Choices) {
 		b := &branch{job: j, index: i, hand: make(chan handover, 1), clock: newClock(begin, "arriving")}
-		if r.draft != nil {
-			b.draft = r.draft(i)
-		}
+		b.draft = e.newDrafter(r, prompt, i, j.limit)
 		if err := b.choose.prepare(e, r, prompt, i); err != nil {
 			return nil, err
 		}

@@ -55,6 +55,7 @@ type loop struct {
 	read        sync.WaitGroup // of the step's logits
 	direct      int            // sequences outside of the schedule
 	heldScratch []int
+	draftCost   float64   // of the step that is being made
 	wakeAt      time.Time // when the schedule wants to be asked again
 	check       func()    // tests: called after every step
 }

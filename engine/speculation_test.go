@@ -34,6 +34,8 @@ func (o *oracle) Draft(dst, tokens []int32, most int) []int32 {
 	return dst
 }
 
+func (o *oracle) SetCost(float64) {}
+
 func (o *oracle) Verified(drafted, accepted int) {
 	o.drafted, o.accepted = o.drafted+drafted, o.accepted+accepted
 }
@@ -112,4 +114,25 @@ func TestTightMemory(t *testing.T) {
 			t.Logf("%d preemptions", e.Stats().Preemptions)
 		})
 	}
+}
+
+// TestSpeculationPays: an answer that repeats itself takes fewer steps than it has tokens, and is the same.
+func TestSpeculationPays(t *testing.T) {
+	path := tiny.write(t)
+	plain := openChecked(t, path, Options{Threads: 1, NoSpeculation: true})
+	e := openChecked(t, path, Options{Threads: 1})
+	r := bitsRequest(3, 30, 400)
+	r.Sampling = greedy()
+	r.Sampling.LogitBias = map[int32]float32{70: 100} // which it then says again and again
+	want, usage := ask(t, plain, r)
+	assert.Zero(t, usage.Timeline.Drafted)
+	got, usage := ask(t, e, r)
+	assert.Equal(t, want, got)
+	line := usage.Timeline
+	t.Logf("%d tokens in %d steps: %d guessed, %d came true", 400, line.Steps, line.Drafted, line.Accepted)
+	assert.Equal(t, 400, 1+line.Steps+line.Accepted)
+	assert.Positive(t, line.Accepted)
+	r.NoSpeculation = true
+	_, usage = ask(t, e, r)
+	assert.Zero(t, usage.Timeline.Drafted)
 }

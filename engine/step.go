@@ -31,6 +31,7 @@ func (l *loop) turn() bool {
 			s = plan.Plan(now, view{l})
 		})
 		l.prepareStep(&s, now)
+		l.draftCost = s.DraftCost
 		if l.gather(s.Rows) {
 			break
 		}
@@ -137,7 +138,7 @@ func (l *loop) enlist(b *branch, r schedule.Row, left, wanted *int) bool {
 	from := b.sequence.Len()
 	end := b.sequence.ChunkEnd(from + min(max(r.Tokens, 1), b.pending(), *left))
 	if err == nil && end == len(b.tokens) {
-		end += l.guess(b, min(r.Draft, *left-(end-from), *wanted-1))
+		end += l.guess(b, min(r.Draft, *left-(end-from), *wanted-1), l.draftCost)
 	}
 	if err == nil {
 		err = b.sequence.Reserve(end)
