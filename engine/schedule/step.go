@@ -35,9 +35,9 @@ type Row struct {
 	ID      uint64
 	Branch  int
 	From    int  // tokens computed before
-	Tokens  int  // to compute; the engine may compute fewer of a chunk of a prompt, and more of a decode by drafts
+	Tokens  int  // to compute; the engine may compute fewer of a prompt
 	Prefill bool // tokens of the prompt, or of an answer that is computed again; else one new token
-	Draft   int  // a decode: drafted tokens that may be verified with it
+	Draft   int  // a decode: drafted tokens that may be verified with it, beyond Tokens
 }
 
 // Waiting says that a job's reason to wait has changed.
