@@ -298,15 +298,11 @@ func (c *encoder) add(e *Engine, in input, from, n int) {
 
 // encode1 computes the batch and calls use with its results [wanted][stride].
 func (e *Engine) encode1(ctx context.Context, use func(results []float32, stride int) error) error {
-	if err := e.enter(); err != nil {
+	giveBack, err := e.loop.borrow(ctx)
+	if err != nil {
 		return err
 	}
-	defer e.leave()
-	e.mutex.Lock()
-	defer e.mutex.Unlock()
-	if err := ctx.Err(); err != nil {
-		return err
-	}
+	defer giveBack()
 	c := &e.encoder
 	b := &c.batch
 	b.SequenceCount, b.TablePages, b.Pages = len(c.pages), 0, b.Pages[:0]
@@ -321,17 +317,9 @@ func (e *Engine) encode1(ctx context.Context, use func(results []float32, stride
 			}
 		}
 	}
-	stop := context.AfterFunc(ctx, e.device.Cancel)
-	results, err := e.device.Run(b)
-	stop()
-	if err != nil {
-		if errors.Is(err, kernels.ErrCancelled) && ctx.Err() != nil {
-			return ctx.Err()
-		}
+	results, err := e.runFor(ctx, b)
+	if err != nil || use == nil {
 		return err
-	}
-	if use == nil {
-		return nil
 	}
 	return use(results, e.device.LogitsStride())
 }

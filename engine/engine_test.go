@@ -44,7 +44,7 @@ func openTiny(t testing.TB, m tinyModel, o Options) *Engine {
 	e, err := Open(m.write(t), o)
 	require.NoError(t, err)
 	t.Cleanup(func() {
-		assert.NoError(t, e.checkPools())
+		assert.NoError(t, e.checkCache())
 		assert.NoError(t, e.Close())
 	})
 	return e
@@ -109,6 +109,7 @@ func TestSessionReuse(t *testing.T) {
 					require.NoError(t, err)
 					ids, usage = append(ids, token.ID), token.Usage
 				}
+				r.CacheKey = tail
 				fresh, _, last := collect(t, e, r)
 				assert.Equal(t, fresh, ids, tail)
 				assert.Zero(t, last.Usage.CachedTokens)
@@ -163,9 +164,9 @@ func TestCancel(t *testing.T) {
 	assert.ErrorIs(t, last, context.Canceled)
 	assert.LessOrEqual(t, count, 6, "cancelled within a step")
 	// A request that waits for a sequence gives up too.
-	s, err := e.Session(context.Background())
+	busy, err := e.Submit(context.Background(), Request{Prompt: "ab", IgnoreEnd: true, Buffer: 1})
 	require.NoError(t, err)
-	defer s.Close()
+	defer busy.Close()
 	waiting, stop := context.WithTimeout(context.Background(), 10*time.Millisecond)
 	defer stop()
 	for _, err := range e.Generate(waiting, Request{Prompt: "ab"}) {

@@ -105,8 +105,7 @@ func (e *Engine) openForeign() error {
 	if e.text, err = newText(e.file, e.model.Vocab, o); err != nil {
 		return err
 	}
-	e.pools = []*cache.Pool{cache.NewPool(pages)}
-	e.slots = make(chan struct{}, o.Sequences)
+	e.kinds, e.maxWanted = []cache.Kind{{Pages: pages}}, o.StepRows
 	return nil
 }
 

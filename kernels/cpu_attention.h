@@ -1,19 +1,38 @@
 // cpu_attention.h - attention over cache pages, included by variant files before cpu_rows.h.
 //
-// The definition, which fixes every rounding: positions are taken in blocks of 64 (by absolute position). In a block, the
-// score of a position is one chain of fused multiply-adds along the head; the block's partial result is its highest score
-// m, the sum s of e^(score - m) in 16 lanes and the fixed tree, and values summed position by position. Blocks merge left
-// to right inside spans of 1,024 positions, spans left to right, the sink last. So a row's result depends on its position
-// and on what it sees, never on how rows, heads or positions were divided among jobs.
+// The definition, which fixes every rounding: queries are multiplied by the scale first. Positions are taken in blocks of 64 (by
+// absolute position), blocks in spans of 256. A position's score is one chain of fused multiply-adds along the head. Inside
+// a span a row keeps its highest score m so far, sums of e^(score - m) in 16 lanes, and values in one chain of fused
+// multiply-adds from position to position; a block that raises m multiplies sums and values by e^(old m - m) first. Lanes add up
+// in the fixed tree, spans merge left to right, the sink last. So a row's result depends on its position and on what it sees,
+// never on how rows, heads or positions were divided among jobs.
 
 #include "cpu_math.h"
 
 #define BLOCK 64
-#define SPAN 1024
+#define SPAN INFER_ATTENTION_SPAN
+
+#ifndef ATTENTION_PASS
+#define ATTENTION_PASS 1 // vectors beside each other that registers hold for 4 queries
+#endif
+#define ALWAYS static inline __attribute__((always_inline))
 
 // A partial softmax: s and values are relative to m; values lie beside it.
 struct partial {
     float m, s;
+};
+
+// A span's softmax so far. Nothing seen: m is -infinity.
+struct running {
+    float m, sums[16];
+};
+
+// A block's keys and values: unpacked as [k_dim][64] and [64][v_pad], or two pages of halves as they lie, [k_dim][32] and [32][v_dim].
+struct block {
+    const float *keys, *values;
+    const uint16_t *k[2], *v[2];
+    const uint16_t *next_k[2], *next_v[2]; // the block after, fetched while this one is computed
+    int v_stride;
 };
 
 // Adds partial b to a: both are rescaled to the higher maximum. a.s == 0 means that a is empty.
@@ -85,79 +104,123 @@ static void load_block(const struct attention_job *job, int64_t block, int end, 
                 values[j * v_pad + i] = i < l->v_width ? keys[(job->v_first + i) * BLOCK + j] : 0;
 }
 
-// Scores of Q queries against a block's keys: one chain along the head for each position.
-#define SCORES(NAME, Q)                                                                            \
-    static void NAME(int k_dim, const float *const *q, const float *keys, float *scores)           \
-    {                                                                                              \
-        for (int part = 0; part < BLOCK; part += 32) {                                             \
-            v16 sum[Q][2];                                                                         \
-            for (int i = 0; i < Q; i++)                                                            \
-                sum[i][0] = sum[i][1] = v_set1(0);                                                 \
-            for (int d = 0; d < k_dim; d++) {                                                      \
-                v16 a = v_load(keys + d * BLOCK + part), b = v_load(keys + d * BLOCK + part + 16); \
-                for (int i = 0; i < Q; i++) {                                                      \
-                    v16 x = v_set1(q[i][d]);                                                       \
-                    sum[i][0] = v_fma(x, a, sum[i][0]);                                            \
-                    sum[i][1] = v_fma(x, b, sum[i][1]);                                            \
-                }                                                                                  \
-            }                                                                                      \
-            for (int i = 0; i < Q; i++) {                                                          \
-                v_store(scores + i * BLOCK + part, sum[i][0]);                                     \
-                v_store(scores + i * BLOCK + part + 16, sum[i][1]);                                \
-            }                                                                                      \
-        }                                                                                          \
-    }
-SCORES(scores_1, 1)
-SCORES(scores_4, 4)
-
-// Values of Q queries: positions from..to in order; weights outside a query's own range are zero and add nothing.
-#define VALUES(NAME, Q)                                                                                    \
-    static void NAME(int v_pad, int from, int to, const float *p, const float *values, float *const *out) \
-    {                                                                                                      \
-        for (int part = 0; part < v_pad; part += 16) {                                                     \
-            v16 sum[Q];                                                                                    \
-            for (int i = 0; i < Q; i++)                                                                    \
-                sum[i] = v_set1(0);                                                                        \
-            for (int j = from; j < to; j++) {                                                              \
-                v16 v = v_load(values + j * v_pad + part);                                                 \
-                for (int i = 0; i < Q; i++)                                                                \
-                    sum[i] = v_fma(v_set1(p[i * BLOCK + j]), v, sum[i]);                                   \
-            }                                                                                              \
-            for (int i = 0; i < Q; i++)                                                                    \
-                v_store(out[i] + part, sum[i]);                                                            \
-        }                                                                                                  \
-    }
-VALUES(values_1, 1)
-VALUES(values_4, 4)
-
-// Turns a query's raw scores of a block into weights e^(score - m); those outside from..to become zero.
-static struct partial weigh(const struct attention_job *job, float *scores, int from, int to, float slope, int64_t distance)
+// Scores of Q queries, one after the other at q, against a block's keys: one chain along the head for each position.
+ALWAYS void scores_of(int k_dim, const struct block *b, const float *q, float *scores, const int Q, const bool direct)
 {
-    float lanes[BLOCK];
-    struct partial result;
-    v16 highest = v_set1(-INFINITY), sum = v_set1(0);
-    for (int i = 0; i < BLOCK; i += 16)
-        v_store(lanes + i, v_mul(v_load(scores + i), v_set1(job->scale)));
+    for (int part = 0; part < BLOCK / 16; part += ATTENTION_PASS) {
+        v16 sum[4][ATTENTION_PASS];
+        for (int i = 0; i < Q; i++)
+            for (int p = 0; p < ATTENTION_PASS; p++)
+                sum[i][p] = v_set1(0);
+        for (int d = 0; d < k_dim; d++) {
+            v16 k[ATTENTION_PASS];
+            for (int p = 0; p < ATTENTION_PASS; p++) {
+                int at = part + p;
+                k[p] = direct ? v_load_f16(b->k[at / 2] + d * 32 + at % 2 * 16) : v_load(b->keys + d * BLOCK + at * 16);
+            }
+            if (direct && part == 0) {
+                __builtin_prefetch(b->next_k[0] + d * 32);
+                __builtin_prefetch(b->next_k[1] + d * 32);
+            }
+            for (int i = 0; i < Q; i++) {
+                v16 x = v_set1(q[i * k_dim + d]);
+                for (int p = 0; p < ATTENTION_PASS; p++)
+                    sum[i][p] = v_fma(x, k[p], sum[i][p]);
+            }
+        }
+        for (int i = 0; i < Q; i++)
+            for (int p = 0; p < ATTENTION_PASS; p++)
+                v_store(scores + i * BLOCK + (part + p) * 16, sum[i][p]);
+    }
+}
+
+// Adds positions from..to, in order, to P vectors of Q queries' values, from vector part on. Weights outside of a query's own range
+// are zero and add nothing.
+ALWAYS void values_pass(int v_pad, int part, int from, int to, const struct block *b, const float *weights, float *out, const int Q, const int P, const bool direct)
+{
+    v16 sum[4][ATTENTION_PASS];
+    for (int i = 0; i < Q; i++)
+        for (int p = 0; p < P; p++)
+            sum[i][p] = v_load(out + i * v_pad + (part + p) * 16);
+    for (int half = 0; half < 2; half++) {
+        int last = to < half * 32 + 32 ? to : half * 32 + 32;
+        for (int j = from > half * 32 ? from : half * 32; j < last; j++) {
+            v16 v[ATTENTION_PASS];
+            for (int p = 0; p < P; p++)
+                v[p] = direct ? v_load_f16(b->v[half] + (j - half * 32) * b->v_stride + (part + p) * 16) : v_load(b->values + j * v_pad + (part + p) * 16);
+            if (direct)
+                for (int p = 0; p < P; p += 2)
+                    __builtin_prefetch(b->next_v[half] + (j - half * 32) * b->v_stride + (part + p) * 16);
+            for (int i = 0; i < Q; i++) {
+                v16 x = v_set1(weights[i * BLOCK + j]);
+                for (int p = 0; p < P; p++)
+                    sum[i][p] = v_fma(x, v[p], sum[i][p]);
+            }
+        }
+    }
+    for (int i = 0; i < Q; i++)
+        for (int p = 0; p < P; p++)
+            v_store(out + i * v_pad + (part + p) * 16, sum[i][p]);
+}
+
+ALWAYS void values_of(int v_pad, int from, int to, const struct block *b, const float *weights, float *out, const int Q, const bool direct)
+{
+    int part = 0;
+    for (; part + ATTENTION_PASS <= v_pad / 16; part += ATTENTION_PASS)
+        values_pass(v_pad, part, from, to, b, weights, out, Q, ATTENTION_PASS, direct);
+    for (; part < v_pad / 16; part++)
+        values_pass(v_pad, part, from, to, b, weights, out, Q, 1, direct);
+}
+
+#define ATTENTION_SIZE(Q)                                                                                                                   \
+    static void scores_##Q(int k_dim, const struct block *b, const float *q, float *scores) { scores_of(k_dim, b, q, scores, Q, false); }   \
+    static void scores_##Q##_f16(int k_dim, const struct block *b, const float *q, float *scores) { scores_of(k_dim, b, q, scores, Q, true); } \
+    static void values_##Q(int v_pad, int from, int to, const struct block *b, const float *w, float *out) { values_of(v_pad, from, to, b, w, out, Q, false); } \
+    static void values_##Q##_f16(int v_pad, int from, int to, const struct block *b, const float *w, float *out) { values_of(v_pad, from, to, b, w, out, Q, true); }
+ATTENTION_SIZE(1)
+ATTENTION_SIZE(2)
+ATTENTION_SIZE(3)
+ATTENTION_SIZE(4)
+static void (*const scores_table[4][2])(int, const struct block *, const float *, float *) = {
+    {scores_1, scores_1_f16}, {scores_2, scores_2_f16}, {scores_3, scores_3_f16}, {scores_4, scores_4_f16}};
+static void (*const values_table[4][2])(int, int, int, const struct block *, const float *, float *) = {
+    {values_1, values_1_f16}, {values_2, values_2_f16}, {values_3, values_3_f16}, {values_4, values_4_f16}};
+
+// Caps, biases and masks a query's raw scores of a block: positions outside of from..to become -infinity.
+static void adjust(const struct attention_job *job, float *scores, int from, int to, float slope, int64_t distance)
+{
     if (job->softcap > 0)
         for (int i = 0; i < BLOCK; i += 16)
-            v_store(lanes + i, v_mul(v_set1(job->softcap), v_tanh(v_div(v_load(lanes + i), v_set1(job->softcap)))));
+            v_store(scores + i, v_mul(v_set1(job->softcap), v_tanh(v_div(v_load(scores + i), v_set1(job->softcap)))));
     if (slope != 0) // distance: own position minus the block's first
         for (int j = from; j < to; j++)
-            lanes[j] = lanes[j] - slope * fabsf((float)(distance - j));
+            scores[j] = scores[j] - slope * fabsf((float)(distance - j));
     for (int j = 0; j < from; j++)
-        lanes[j] = -INFINITY;
+        scores[j] = -INFINITY;
     for (int j = to; j < BLOCK; j++)
-        lanes[j] = -INFINITY;
-    for (int i = 0; i < BLOCK; i += 16)
-        highest = v_max(highest, v_load(lanes + i));
-    result.m = v_highest(highest);
-    for (int i = 0; i < BLOCK; i += 16) {
-        v16 e = v_exp(v_sub(v_load(lanes + i), v_set1(result.m)));
-        v_store(scores + i, e);
-        sum = v_add(sum, e);
+        scores[j] = -INFINITY;
+}
+
+// Turns a block's scores into weights e^(score - m) and adds them to the sums; a higher m rescales sums and values.
+static void weigh(float *scores, struct running *r, float *values, int v_pad)
+{
+    v16 x[BLOCK / 16], sum = v_load(r->sums);
+    for (int i = 0; i < BLOCK / 16; i++)
+        x[i] = v_load(scores + 16 * i);
+    float m = v_highest(v_max(v_max(x[0], x[1]), v_max(x[2], x[3])));
+    if (!(m <= r->m)) {
+        v16 factor = v_exp(v_set1(r->m - m));
+        sum = v_mul(sum, factor);
+        for (int i = 0; i < v_pad; i += 16)
+            v_store(values + i, v_mul(v_load(values + i), factor));
+        r->m = m;
     }
-    result.s = v_sum(sum);
-    return result;
+    for (int i = 0; i < BLOCK / 16; i++) {
+        x[i] = v_exp(v_sub(x[i], v_set1(r->m)));
+        v_store(scores + 16 * i, x[i]);
+        sum = v_add(sum, x[i]);
+    }
+    v_store(r->sums, sum);
 }
 
 // The slope of a head's position bias: 2^(-max*(h+1)/n), n the power of two at or below the heads, and odd multiples of
@@ -203,64 +266,154 @@ static inline int64_t seen_to(const struct attention_job *job, int64_t own)
     return job->window > 0 && own + job->window / 2 + 1 < job->end ? own + job->window / 2 + 1 : job->end;
 }
 
+// What an attention job works in.
+struct attention_work {
+    float *q;             // [queries][k_dim], scaled
+    float *keys, *values; // an unpacked block
+    float *scores;        // [4][64]
+    float *span_values, *total_values; // [queries][v_pad]
+    struct running *span; // [queries]
+    struct partial *total;
+};
+
+static struct attention_work attention_work(const struct attention_job *job, int queries, int v_pad)
+{
+    const struct infer_cache_layer *l = job->layer;
+    struct attention_work w = {.q = job->scratch};
+    w.keys = w.q + (int64_t)queries * l->k_dim;
+    w.values = w.keys + (int64_t)l->k_dim * BLOCK;
+    w.scores = w.values + (int64_t)v_pad * BLOCK;
+    w.span_values = w.scores + 4 * BLOCK;
+    w.total_values = w.span_values + (int64_t)queries * v_pad;
+    w.span = (struct running *)(w.total_values + (int64_t)queries * v_pad);
+    w.total = (struct partial *)(w.span + queries);
+    for (int i = 0; i < queries; i++) {
+        const float *q = job->q + i / job->heads * job->q_stride + (int64_t)(i % job->heads) * l->k_dim;
+        for (int d = 0; d < l->k_dim; d += 16) {
+            int n = l->k_dim - d < 16 ? l->k_dim - d : 16;
+            v_store_n(w.q + (int64_t)i * l->k_dim + d, v_mul(v_load_n(q + d, n), v_set1(job->scale)), n);
+        }
+        w.total[i] = (struct partial){0, 0};
+    }
+    return w;
+}
+
+static void start_span(struct attention_work *w, int queries, int v_pad)
+{
+    memset(w->span_values, 0, (size_t)queries * (size_t)v_pad * 4);
+    for (int i = 0; i < queries; i++)
+        w->span[i] = (struct running){.m = -INFINITY};
+}
+
+static void end_span(struct attention_work *w, int queries, int v_pad)
+{
+    for (int i = 0; i < queries; i++)
+        if (w->span[i].m != -INFINITY) {
+            struct partial p = {w->span[i].m, v_sum(v_load(w->span[i].sums))};
+            merge(&w->total[i], w->total_values + (int64_t)i * v_pad, p, w->span_values + (int64_t)i * v_pad, v_pad);
+        }
+}
+
+// What a job's head reads of a block's pages. What nobody sees is read from the other page, and masked; false where both are missing.
+static bool find_pages(const struct attention_job *job, int64_t block, int64_t last, const uint16_t *k[2], const uint16_t *v[2])
+{
+    const struct infer_cache_layer *l = job->layer;
+    int32_t page[2];
+    for (int half = 0; half < 2; half++)
+        page[half] = (block * 2 + half) * INFER_PAGE_TOKENS <= last ? job->pages[block * 2 + half] : -1;
+    for (int half = 0; half < 2; half++) {
+        int64_t from = page[half] >= 0 ? page[half] : page[1 - half];
+        if (from < 0)
+            return false;
+        const uint16_t *data = (const uint16_t *)(job->cache + from * l->page_bytes);
+        k[half] = data + (int64_t)job->kv_head * l->k_dim * INFER_PAGE_TOKENS;
+        v[half] = data + ((int64_t)l->heads * l->k_dim + (int64_t)job->kv_head * l->v_dim) * INFER_PAGE_TOKENS;
+    }
+    return true;
+}
+
+// Up to 4 queries, from number i on, against a block.
+static void attend_block(const struct attention_job *job, struct attention_work *w, const struct block *b, int64_t first_position, int i, int count, bool direct)
+{
+    const struct infer_cache_layer *l = job->layer;
+    int v_pad = padded(l->v_width), low = BLOCK, high = 0;
+    scores_table[count - 1][direct](l->k_dim, b, w->q + (int64_t)i * l->k_dim, w->scores);
+    for (int j = 0; j < count; j++) {
+        int64_t own = job->positions[(i + j) / job->heads];
+        int64_t from = seen_from(job, own) - first_position, to = seen_to(job, own) - first_position;
+        from = from < 0 ? 0 : from;
+        to = to > BLOCK ? BLOCK : to;
+        float *scores = w->scores + j * BLOCK;
+        if (from >= to) {
+            memset(scores, 0, BLOCK * 4);
+            continue;
+        }
+        float slope = alibi_slope(job->alibi, job->first_head + (i + j) % job->heads, job->total_heads);
+        if (job->softcap > 0 || slope != 0 || to - from < BLOCK)
+            adjust(job, scores, (int)from, (int)to, slope, own - first_position);
+        weigh(scores, &w->span[i + j], w->span_values + (int64_t)(i + j) * v_pad, v_pad);
+        low = from < low ? (int)from : low;
+        high = to > high ? (int)to : high;
+    }
+    if (high > low)
+        values_table[count - 1][direct](v_pad, low, high, b, w->scores, w->span_values + (int64_t)i * v_pad);
+}
+
+// Up to so many queries read pages of halves as they lie; for more, unpacking them once is cheaper.
+#define DIRECT_QUERIES 8
+
 static void rows_attention(const struct attention_job *job)
 {
     const struct infer_cache_layer *l = job->layer;
     int v_pad = padded(l->v_width), queries = job->rows * job->heads;
-    float *keys = job->scratch, *values = keys + (int64_t)l->k_dim * BLOCK;
-    float *scores = values + (int64_t)v_pad * BLOCK;
-    float *block_values = scores + (int64_t)queries * BLOCK; // [queries][v_pad], as the two below
-    float *span_values = block_values + (int64_t)queries * v_pad, *total_values = span_values + (int64_t)queries * v_pad;
-    struct partial *span = (struct partial *)(total_values + (int64_t)queries * v_pad), *total = span + queries;
-    for (int i = 0; i < queries; i++)
-        span[i] = total[i] = (struct partial){0, 0};
-
+    struct attention_work w = attention_work(job, queries, v_pad);
+    struct block b = {.keys = w.keys, .values = w.values, .v_stride = l->v_dim};
     int64_t first = seen_from(job, job->positions[0]), last = seen_to(job, job->positions[job->rows - 1]) - 1;
-    for (int64_t block = first / BLOCK; block <= last / BLOCK; block++) {
-        int end = last - block * BLOCK + 1 < BLOCK ? (int)(last - block * BLOCK + 1) : BLOCK;
-        load_block(job, block, end, keys, values);
-        for (int i = 0; i < queries;) {
-            int group = queries - i >= 4 ? 4 : 1, low = BLOCK, high = 0;
-            const float *q[4];
-            float *out[4];
-            struct partial part[4];
-            bool seen[4];
-            for (int j = 0; j < group; j++) {
-                q[j] = job->q + (i + j) / job->heads * job->q_stride + (int64_t)((i + j) % job->heads) * l->k_dim;
-                out[j] = block_values + (int64_t)(i + j) * v_pad;
-            }
-            float *s = scores + (int64_t)i * BLOCK;
-            (group == 4 ? scores_4 : scores_1)(l->k_dim, q, keys, s);
-            for (int j = 0; j < group; j++) {
-                int64_t own = job->positions[(i + j) / job->heads];
-                int64_t from = seen_from(job, own) - block * BLOCK, to = seen_to(job, own) - block * BLOCK;
-                from = from < 0 ? 0 : from;
-                to = to > BLOCK ? BLOCK : to;
-                seen[j] = from < to;
-                if (!seen[j]) {
-                    memset(s + j * BLOCK, 0, BLOCK * 4);
-                    continue;
-                }
-                float slope = alibi_slope(job->alibi, job->first_head + (i + j) % job->heads, job->total_heads);
-                part[j] = weigh(job, s + j * BLOCK, (int)from, (int)to, slope, own - block * BLOCK);
-                low = from < low ? (int)from : low;
-                high = to > high ? (int)to : high;
-            }
-            if (high > low)
-                (group == 4 ? values_4 : values_1)(v_pad, low, high, s, values, out);
-            for (int j = 0; j < group; j++)
-                if (seen[j])
-                    merge(&span[i + j], span_values + (int64_t)(i + j) * v_pad, part[j], out[j], v_pad);
-            i += group;
+    if (job->partials) {
+        first = first > job->span * SPAN ? first : job->span * SPAN;
+        last = last < (job->span + 1) * SPAN - 1 ? last : (job->span + 1) * SPAN - 1;
+    }
+    bool direct = queries <= DIRECT_QUERIES && l->dtype == INFER_DTYPE_F16 && l->v_dim > 0 && l->v_dim % 16 == 0;
+    start_span(&w, queries, v_pad);
+    for (int64_t block = first / BLOCK; first <= last && block <= last / BLOCK; block++) {
+        if (direct) {
+            if (!find_pages(job, block, last, b.k, b.v))
+                continue;
+            if (block == last / BLOCK || !find_pages(job, block + 1, last, b.next_k, b.next_v))
+                memcpy(b.next_k, b.k, sizeof b.k), memcpy(b.next_v, b.v, sizeof b.v);
+        } else {
+            load_block(job, block, last - block * BLOCK + 1 < BLOCK ? (int)(last - block * BLOCK + 1) : BLOCK, w.keys, w.values);
         }
-        if ((block + 1) * BLOCK % SPAN == 0 || block == last / BLOCK)
-            for (int i = 0; i < queries; i++)
-                if (span[i].s != 0) {
-                    merge(&total[i], total_values + (int64_t)i * v_pad, span[i], span_values + (int64_t)i * v_pad, v_pad);
-                    span[i] = (struct partial){0, 0};
-                }
+        for (int i = 0; i < queries; i += 4)
+            attend_block(job, &w, &b, block * BLOCK, i, queries - i < 4 ? queries - i : 4, direct);
+        if ((block + 1) * BLOCK % SPAN == 0 || block == last / BLOCK) {
+            end_span(&w, queries, v_pad);
+            start_span(&w, queries, v_pad);
+        }
+    }
+    if (job->partials) {
+        memcpy(job->partials, w.total, (size_t)queries * sizeof *w.total);
+        memcpy(job->partials + 2 * queries, w.total_values, (size_t)queries * (size_t)v_pad * 4);
+        return;
     }
     for (int i = 0; i < queries; i++)
-        finish_query(job, total[i], total_values + (int64_t)i * v_pad, i % job->heads,
+        finish_query(job, w.total[i], w.total_values + (int64_t)i * v_pad, i % job->heads,
                      job->out + i / job->heads * job->out_stride + (int64_t)(i % job->heads) * l->v_width);
+}
+
+// Merges what a job's spans gave, left to right.
+static void rows_attention_spans(const struct attention_job *job, const float *partials, int64_t spans)
+{
+    int v_pad = padded(job->layer->v_width), queries = job->rows * job->heads;
+    int64_t stride = infer_attention_partials(job->layer, queries);
+    for (int i = 0; i < queries; i++) {
+        struct partial total = {0, 0};
+        for (int64_t span = 0; span < spans; span++) {
+            const float *p = partials + span * stride;
+            struct partial part = {p[2 * i], p[2 * i + 1]};
+            if (part.s != 0)
+                merge(&total, job->scratch, part, p + 2 * queries + (int64_t)i * v_pad, v_pad);
+        }
+        finish_query(job, total, job->scratch, i % job->heads, job->out + i / job->heads * job->out_stride + (int64_t)(i % job->heads) * job->layer->v_width);
+    }
 }

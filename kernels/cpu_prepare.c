@@ -287,6 +287,7 @@ static int allocate_working_memory(struct device *d)
             int64_t bytes = 4 * infer_attention_scratch(l, group > ATTENTION_TILE ? group : ATTENTION_TILE);
             attention = bytes > attention ? bytes : attention;
             d->tiles_used |= 1u << infer_tile_size(group);
+            d->splits.floats = SPLIT_BYTES / 4;
         }
     }
     int64_t tile = 2 * (int64_t)MAX_PRODUCT_COLUMNS * PRODUCT_PANELS * PANEL_ROWS * 4; // y and y2
@@ -309,6 +310,13 @@ static int allocate_working_memory(struct device *d)
             return fail(d, INFER_ERR_MEMORY, "no memory for row tiles");
         d->tiles[i].count = d->tiles[i].first + d->plan.max_rows;
         d->tiles[i].end = d->tiles[i].count + d->plan.max_rows;
+    }
+    if (d->splits.floats > 0 && d->threads > 1) {
+        d->splits.jobs = 2 * (int64_t)d->threads;
+        d->splits.done = own(d, d->splits.jobs * (int64_t)sizeof *d->splits.done);
+        d->splits.partials = own(d, d->splits.floats * 4);
+        if (!d->splits.done || !d->splits.partials)
+            return fail(d, INFER_ERR_MEMORY, "no memory for attention over long contexts");
     }
     if (experts > 0) {
         int64_t slots = d->plan.max_rows * used;

@@ -1,0 +1,334 @@
+package engine
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/infer-go/infer/engine/cache"
+	"github.com/infer-go/infer/engine/schedule"
+	"github.com/infer-go/infer/kernels"
+)
+
+// loop makes an engine's steps. Its goroutine owns the device, the cache and every job's state; others leave it notes under the mutex
+// and wake it, or borrow the device between two steps.
+type loop struct {
+	engine   *Engine
+	cache    *cache.Cache // nil for models that give vectors
+	kinds    []cache.Kind
+	stateful bool          // some of them are recurrent
+	done     chan struct{} // closed when the goroutine has ended
+	quit     chan struct{} // closed when the engine is being closed
+	wake     chan struct{} // has room for one
+	samplers sync.WaitGroup
+
+	mutex     sync.Mutex
+	schedule  *schedule.Scheduler // nil for models that give vectors
+	lastID    uint64
+	arrived   []*job
+	sampled   []*branch
+	dropped   []*Stream
+	borrowers []*borrower
+	closing   bool
+	stepping  bool     // the device computes
+	step      uint64   // counts steps
+	live      int      // jobs in the step that have not been dropped
+	counts    counters // some of them
+	snapshot  Stats
+
+	jobs    map[uint64]*job
+	started []*branch // with a sequence, the oldest first
+	inHand  int       // branches whose goroutine samples
+	fresh   int       // of them, those that had a row in the last step
+	took    time.Duration
+	timer   *time.Timer
+	notes   struct { // what was taken from under the mutex
+		sampled []*branch
+		dropped []*Stream
+	}
+	parts       []part
+	rows        []schedule.Row // of the schedule's step, as they are computed, one a part
+	batch       kernels.Batch
+	copied      sync.WaitGroup
+	direct      int // sequences outside of the schedule
+	heldScratch []int
+	wakeAt      time.Time // when the schedule wants to be asked again
+	check       func()    // tests: called after every step
+}
+
+func newLoop(e *Engine) *loop {
+	l := &loop{engine: e, done: make(chan struct{}), quit: make(chan struct{}), wake: make(chan struct{}, 1), jobs: map[uint64]*job{},
+		timer: time.NewTimer(time.Hour)}
+	l.timer.Stop()
+	return l
+}
+
+// run is the loop's goroutine.
+func (l *loop) run() {
+	defer close(l.done)
+	for l.receive() {
+		lent := l.lend()
+		if l.turn() || lent {
+			continue
+		}
+		l.publish()
+		l.sleep()
+	}
+	l.shutdown()
+}
+
+// poke wakes the loop. The mutex may be held.
+func (l *loop) poke() {
+	select {
+	case l.wake <- struct{}{}:
+	default:
+	}
+}
+
+// sleep waits for a note, or until the schedule wants to be asked again.
+func (l *loop) sleep() {
+	var alarm <-chan time.Time
+	if !l.wakeAt.IsZero() {
+		l.timer.Reset(max(time.Until(l.wakeAt), 0))
+		alarm = l.timer.C
+	}
+	select {
+	case <-l.wake:
+	case <-alarm:
+	}
+	l.timer.Stop()
+}
+
+// receive reads the notes that others left; false when the engine is being closed.
+func (l *loop) receive() bool {
+	n := &l.notes
+	l.mutex.Lock()
+	l.sampled, n.sampled = n.sampled[:0], l.sampled
+	l.dropped, n.dropped = n.dropped[:0], l.dropped
+	closing := l.closing
+	l.mutex.Unlock()
+	for _, b := range n.sampled {
+		l.take(b)
+	}
+	for _, s := range n.dropped {
+		for _, j := range s.jobs {
+			l.remove(j)
+		}
+	}
+	clear(n.dropped)
+	return !closing
+}
+
+// report tells the loop that a branch's goroutine is done with what it had in hand.
+func (l *loop) report(b *branch) {
+	l.mutex.Lock()
+	l.sampled = append(l.sampled, b)
+	l.mutex.Unlock()
+	l.poke()
+}
+
+// cancel tells the loop to drop a stream's jobs; a step that computes nothing else is abandoned.
+func (l *loop) cancel(s *Stream) {
+	l.mutex.Lock()
+	defer l.mutex.Unlock()
+	l.dropped = append(l.dropped, s)
+	for _, j := range s.jobs {
+		if l.stepping && j.lastStep == l.step {
+			l.live--
+			if l.live == 0 {
+				l.engine.device.Cancel()
+			}
+		}
+	}
+	l.poke()
+}
+
+// take puts what a branch's goroutine chose behind its tokens.
+func (l *loop) take(b *branch) {
+	l.inHand--
+	if b.handed == l.step {
+		l.fresh--
+	}
+	b.sampling = false
+	if b.ended { // meanwhile
+		return
+	}
+	b.clock.enter(b.idle(), time.Now())
+	c := &b.choose
+	drafted, accepted := b.drafted, max(0, len(c.chosen)-1)
+	b.forgetDraft()
+	if drafted > 0 {
+		b.draft.Verified(drafted, accepted)
+		l.counts.drafted += uint64(drafted)
+		l.counts.accepted += uint64(accepted)
+	}
+	if accepted > 0 && b.sequence != nil && !b.parked && b.sequence.Len() == len(b.tokens) {
+		if err := b.sequence.Commit(c.chosen[:accepted]); err != nil { // their keys and values were computed with the step
+			b.job.stream.fail(err)
+		}
+	}
+	b.tokens = append(b.tokens, c.chosen...)
+	l.counts.generated += uint64(len(c.chosen))
+	if c.done {
+		l.end(b)
+	}
+}
+
+// end ends a branch, and its job after the last one.
+func (l *loop) end(b *branch) {
+	if b.ended {
+		return
+	}
+	b.ended = true
+	l.release(b)
+	close(b.hand)
+	j := b.job
+	l.mutex.Lock()
+	l.schedule.FinishBranch(j.id, b.index)
+	l.mutex.Unlock()
+	if j.ended++; j.ended == len(j.branches) {
+		l.remove(j)
+	}
+}
+
+// release closes a branch's sequence.
+func (l *loop) release(b *branch) {
+	if b.sequence == nil {
+		return
+	}
+	b.sequence.Close()
+	b.sequence, b.parked = nil, false
+	for i, other := range l.started {
+		if other == b {
+			l.started = append(l.started[:i], l.started[i+1:]...)
+			break
+		}
+	}
+}
+
+// remove forgets a job, whatever its state.
+func (l *loop) remove(j *job) {
+	if j.removed {
+		return
+	}
+	j.removed = true
+	l.mutex.Lock()
+	l.schedule.Cancel(j.id)
+	if j.stream.failed() == nil {
+		l.counts.Finished++
+	} else {
+		l.counts.Failed++
+	}
+	l.mutex.Unlock()
+	for _, b := range j.branches {
+		l.end(b)
+	}
+	delete(l.jobs, j.id)
+}
+
+// shutdown ends everything that the loop holds.
+func (l *loop) shutdown() {
+	l.mutex.Lock()
+	l.adopt()
+	l.mutex.Unlock()
+	for _, j := range l.jobs {
+		j.stream.fail(ErrClosed)
+	}
+	l.receive()
+	for _, j := range l.jobs { // of streams that had failed already
+		l.remove(j)
+	}
+	l.samplers.Wait()
+	if l.cache != nil {
+		_ = l.cache.Close()
+	}
+}
+
+// close ends the loop's goroutine.
+func (l *loop) close() {
+	l.mutex.Lock()
+	if !l.closing {
+		l.closing = true
+		close(l.quit)
+	}
+	l.mutex.Unlock()
+	l.poke()
+	<-l.done
+}
+
+// adopt takes in the jobs that arrived; the mutex is held.
+func (l *loop) adopt() {
+	for _, j := range l.arrived {
+		if !j.removed {
+			l.jobs[j.id] = j
+		}
+	}
+	clear(l.arrived)
+	l.arrived = l.arrived[:0]
+}
+
+// borrower is somebody who wants the device for a while.
+type borrower struct {
+	granted chan struct{}
+	done    chan struct{}
+}
+
+// borrow waits for the time between two steps. Until giveBack is called the device, the cache and the loop's state are the caller's.
+func (l *loop) borrow(ctx context.Context) (giveBack func(), err error) {
+	b := &borrower{granted: make(chan struct{}), done: make(chan struct{})}
+	l.mutex.Lock()
+	if l.closing {
+		l.mutex.Unlock()
+		return nil, ErrClosed
+	}
+	l.borrowers = append(l.borrowers, b)
+	l.mutex.Unlock()
+	l.poke()
+	var cancelled error
+	select {
+	case <-b.granted:
+		if cancelled = ctx.Err(); cancelled == nil {
+			return func() { close(b.done) }, nil
+		}
+	case <-l.quit:
+		cancelled = ErrClosed
+	case <-ctx.Done():
+		cancelled = ctx.Err()
+	}
+	l.mutex.Lock()
+	for i, other := range l.borrowers {
+		if other == b {
+			l.borrowers = append(l.borrowers[:i], l.borrowers[i+1:]...)
+			break
+		}
+	}
+	l.mutex.Unlock()
+	close(b.done)
+	return nil, cancelled
+}
+
+// lend lets the next borrower have the device; false where there is none.
+func (l *loop) lend() bool {
+	l.mutex.Lock()
+	if len(l.borrowers) == 0 {
+		l.mutex.Unlock()
+		return false
+	}
+	b := l.borrowers[0]
+	l.borrowers = append(l.borrowers[:0], l.borrowers[1:]...)
+	l.mutex.Unlock()
+	close(b.granted)
+	<-b.done
+	return true
+}
+
+// fits refuses a sequence that could never be computed, however little else there is.
+func (l *loop) fits(tokens int) error {
+	for i, k := range l.kinds {
+		if need := (tokens + kernels.PageTokens - 1) / kernels.PageTokens; !k.State && k.Window == 0 && need > k.Pages {
+			return fmt.Errorf("%w: prompt and answer of %d tokens need %d pages of kind %d, the cache has %d", ErrCacheFull, tokens, need, i, k.Pages)
+		}
+	}
+	return nil
+}
