@@ -215,7 +215,7 @@ func (e *Engine) limits() (kernels.Limits, error) {
 
 func (e *Engine) openDevice() error {
 	o := &e.options
-	device, err := kernels.OpenCPU(kernels.DeviceOptions{Threads: o.Threads, Repack: !o.NoRepack, Variant: o.Variant, FailNth: o.FailNth})
+	device, err := kernels.OpenCPU(kernels.DeviceOptions{Threads: o.Threads, Repack: !o.NoRepack, Variant: o.Variant, Mapped: e.file.Mapped(), FailNth: o.FailNth})
 	if err != nil {
 		return err
 	}

@@ -282,7 +282,8 @@ INLINE void tile256(const struct panel256 *p, int64_t blocks, const uint8_t *con
                 }
                 __m512 s = _mm512_cvtepi32_ps(_mm512_loadu_si512(p->scale[4 * g + (4 / parts) * h]));
                 UNROLL for (int c = 0; c < NC; c++) part[c] = h % 2 == 0 ? times(acc[c], s) : and_times(acc[c], s, part[c]);
-                UNROLL for (int c = 0; c < NC && h % 2 == 1; c++) total[c] = h == 1 ? part[c] : _mm512_add_ps(total[c], part[c]);
+                if (h % 2 == 1)
+                    UNROLL for (int c = 0; c < NC; c++) total[c] = h == 1 ? part[c] : _mm512_add_ps(total[c], part[c]);
             }
             UNROLL for (int c = 0; c < NC; c++)
                 u[c] = _mm512_fmadd_ps(total[c], _mm512_castsi512_ps(broadcast4(x[c] + at + offsetof(struct act256, d) + 4 * g)), u[c]);

@@ -85,7 +85,7 @@ struct device {
     int64_t fail_allocation, allocations; // tests
     char error[512], description[128];
 
-    struct { const uint8_t *data; int64_t bytes; } buffers[MAX_BUFFERS];
+    struct { const uint8_t *data; int64_t bytes; bool mapped; } buffers[MAX_BUFFERS];
     int32_t buffer_count;
 
     struct infer_plan plan; // with copies of its arrays

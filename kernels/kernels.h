@@ -182,8 +182,9 @@ struct infer_backend {
     const char *name;
     int (*open)(const struct infer_options *options, void **device);
     void (*close)(void *device);
-    // Registers host memory that outlives the device; read only.
-    int (*attach)(void *device, const void *data, int64_t bytes, int32_t *buffer);
+    // Registers host memory that outlives the device; read only. mapped: it is a file's mapping, whose pages the backend may give
+    // back to the system when it has copies of its own.
+    int (*attach)(void *device, const void *data, int64_t bytes, int32_t mapped, int32_t *buffer);
     int (*prepare)(void *device, const struct infer_plan *plan);
     int (*run)(void *device, const struct infer_batch *batch, const float **logits);
     int (*read_tensor)(void *device, int32_t tensor, int64_t row, float *out); // an activation's row, after run; for tests
