@@ -97,10 +97,9 @@ func TestSubmitRefusals(t *testing.T) {
 		assert.ErrorContains(t, err, "Submit")
 	}
 	// One that runs and never ends, two that wait, and no room for more.
-	busy, err := e.Submit(ctx, Request{Prompt: "ab", IgnoreEnd: true, Buffer: 1})
-	require.NoError(t, err)
-	_, err = busy.Next()
-	require.NoError(t, err)
+	e = openTiny(t, tiny, Options{Context: 1 << 14, Queue: 2, Sequences: 1})
+	busy, end := keepBusy(t, e)
+	defer end()
 	for range 2 {
 		s, err := e.Submit(ctx, Request{Prompt: "a", MaxTokens: 2, IgnoreEnd: true})
 		require.NoError(t, err)
@@ -109,14 +108,32 @@ func TestSubmitRefusals(t *testing.T) {
 	_, err = e.Submit(ctx, Request{Prompt: "a"})
 	require.ErrorAs(t, err, &refused)
 	assert.Positive(t, refused.RetryAfter)
-	assert.EqualValues(t, 2, e.Stats().Refused)
+	assert.EqualValues(t, 1, e.Stats().Refused)
 	busy.Close()
-	_, err = drain(busy)
+	_, err = busy.Next()
 	assert.ErrorIs(t, err, context.Canceled)
 	cancelled, cancel := context.WithCancel(ctx)
 	cancel()
 	_, err = e.Submit(cancelled, Request{Prompt: "a"})
 	assert.ErrorIs(t, err, context.Canceled)
+}
+
+// keepBusy starts a request that takes long, and reads its answer; it has begun when keepBusy returns.
+func keepBusy(t *testing.T, e *Engine) (s *Stream, end func()) {
+	s, err := e.Submit(context.Background(), Request{Prompt: "ab", IgnoreEnd: true, NoSpeculation: true})
+	require.NoError(t, err)
+	_, err = s.Next()
+	require.NoError(t, err)
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		_, err := drain(s)
+		assert.ErrorIs(t, err, context.Canceled)
+	}()
+	return s, func() {
+		s.Close()
+		<-done
+	}
 }
 
 // TestNeverFits: what the cache could not hold even if it held nothing else is refused with the numbers.
@@ -387,6 +404,43 @@ func TestPrefixOnce(t *testing.T) {
 			defer giveBack()
 			computed := int(e.loop.counts.computed)
 			assert.Less(t, computed, 322+8*(32+10), "of %d tokens", 8*(322+10))
+		})
+	}
+}
+
+// TestStalledReadersYield: requests whose readers do not read keep no memory from the others, and go on with the same bits.
+func TestStalledReadersYield(t *testing.T) {
+	for name, m := range architectures() {
+		t.Run(name, func(t *testing.T) {
+			path := m.write(t)
+			alone := openChecked(t, path, Options{Context: 320, Threads: 1})
+			e := openChecked(t, path, Options{Context: 320, StepRows: 32, Threads: 1, Sequences: 4, Cache: tinyCache(t, path)})
+			long := bitsRequest(1, 150, 100)
+			want, _ := ask(t, alone, long)
+			long.Buffer = 2
+			var stalled []*Stream
+			for i := range 3 {
+				r := long
+				r.CacheKey = string(rune('a' + i))
+				s, err := e.Submit(context.Background(), r)
+				require.NoError(t, err)
+				stalled = append(stalled, s)
+				_, err = s.Next()
+				require.NoError(t, err)
+			}
+			other := bitsRequest(2, 200, 100)
+			answer, _ := ask(t, alone, other)
+			got, _ := ask(t, e, other)
+			assert.Equal(t, answer, got)
+			for _, s := range stalled {
+				events, err := drain(s)
+				require.NoError(t, err)
+				require.Len(t, events, 99)
+				for i, event := range events {
+					assert.Equal(t, want[0].ids[i+1], event.ID)
+				}
+			}
+			eventuallyIdle(t, e)
 		})
 	}
 }
