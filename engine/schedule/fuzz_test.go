@@ -12,7 +12,6 @@ import (
 // chaos answers the schedule's questions with whatever the fuzzer says, and calls in any order.
 type chaos struct {
 	data []byte
-	ids  int
 }
 
 func (c *chaos) next() int {

@@ -46,6 +46,25 @@ type model struct {
 	p        [terms][terms]float64 // their covariance
 	spread   float64               // usual relative deviation
 	observed int
+	bias     [regimes]float64 // by which predictions for such steps are usually wrong, as a factor
+}
+
+// Kernels have several speeds: for a few rows, for tiles of them, for many. Each regime keeps a factor of its own over the linear model.
+const (
+	regimes    = 3
+	fewRows    = 64      // of prompts: beyond it a step is one of many rows
+	biasSpread = 1.0 / 8 // of the newest observation in a bias
+	biasLimit  = 1.5     // an observation counts as no further off
+)
+
+func (l load) regime() int {
+	switch extra := l.rows - l.sequences; {
+	case extra < 1:
+		return 0
+	case extra <= fewRows:
+		return 1
+	}
+	return 2
 }
 
 func dot(a, b *[terms]float64) float64 {
@@ -57,7 +76,10 @@ func dot(a, b *[terms]float64) float64 {
 }
 
 // seconds predicts a step's time.
-func (m *model) seconds(l load) float64 {
+func (m *model) seconds(l load) float64 { return m.linear(l) * m.bias[l.regime()] }
+
+// linear is the prediction without regard to regimes: for differences.
+func (m *model) linear(l load) float64 {
 	x := l.features()
 	return dot(&m.theta, &x)
 }
@@ -78,6 +100,10 @@ func (m *model) observe(l load, took time.Duration) {
 	if m.observed == 1 {
 		m.begin(x, y)
 		return
+	}
+	if linear := dot(&m.theta, &x); linear > 0 {
+		b := &m.bias[l.regime()]
+		*b += biasSpread * (min(max(y/linear, *b/biasLimit), *b*biasLimit) - *b)
 	}
 	// Relative to the observed time, or the predicted one where that is greater: short steps count as much as long ones.
 	unit := max(y, dot(&m.theta, &x))
@@ -103,6 +129,9 @@ func (m *model) begin(x [terms]float64, y float64) {
 		m.p[i][i] = square(fitPrior * m.theta[i])
 	}
 	m.spread = 1 // nothing is an outlier yet
+	for i := range m.bias {
+		m.bias[i] = 1
+	}
 }
 
 // update moves the coefficients so that a prediction for x changes towards one that would not have missed.

@@ -344,10 +344,13 @@ func (s *Scheduler) draft() {
 	if s.c.Draft == 0 || len(rows) == 0 || !s.model.trusted() {
 		return
 	}
-	now := s.model.seconds(p.load)
+	now := s.model.linear(p.load)
+	if now <= 0 {
+		return
+	}
 	more := p.load
 	more.rows++
-	s.step.DraftCost = (s.model.seconds(more) - now) * float64(len(rows)) / now
+	s.step.DraftCost = (s.model.linear(more) - now) * float64(len(rows)) / now
 	room := p.left
 	if p.online && s.c.TargetITL > 0 {
 		room = s.fit(p.load, 0, p.left, s.c.TargetITL)

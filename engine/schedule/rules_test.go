@@ -149,13 +149,12 @@ func TestFullMicroBatchDoesNotWait(t *testing.T) {
 	assert.Len(t, m.rows, 4)
 	m.finish()
 	// The tokens of a whole step fill it as well.
-	at := m.now
 	must(m, schedule.Job{ID: 10, Lane: schedule.MicroBatch, Prompt: 64, MaxNew: 2}, 0, 0)
 	m.turn()
 	assert.NotEmpty(t, m.rows)
 	m.finish()
 	// And a deadline shortens the wait to half of what is left.
-	at = m.now
+	at := m.now
 	must(m, schedule.Job{ID: 11, Lane: schedule.MicroBatch, Prompt: 5, MaxNew: 2, Deadline: at.Add(20 * time.Millisecond)}, 0, 0)
 	m.turn()
 	assert.Equal(t, at.Add(10*time.Millisecond), m.now)
@@ -489,4 +488,47 @@ func TestACancelledJobLeavesAtOnceWhereverItIs(t *testing.T) {
 	m.s.Blocked(77)
 	m.finish()
 	assert.EqualValues(t, 2, m.s.Stats().Cancelled)
+}
+
+// A machine whose kernels have several speeds: a few rows cost nothing beside the weights, tiles of them cost much, many less each.
+func steps(rows, attended, sequences int) time.Duration {
+	us := 20000 + 500*max(0, rows-4) + attended/50
+	if rows > 4 {
+		us += 4000
+	}
+	if rows > 64 {
+		us -= 200 * (rows - 64)
+	}
+	return time.Duration(us) * time.Microsecond
+}
+
+func TestTheTargetIsKeptWhereTimesAreNotLinear(t *testing.T) {
+	m := newSim(t, plenty(8, 512), 10000)
+	m.cost = noisy(3, steps)
+	train(m)
+	for id := range uint64(4) {
+		must(m, schedule.Job{ID: id, Prompt: 300, MaxNew: 5000}, 0, 0)
+	}
+	until(m, func() bool { return m.s.Stats().Running == 4 && m.jobs[3].forked })
+	for range 100 {
+		m.turn()
+	}
+	m.seen = nil
+	for range 200 {
+		m.turn()
+	}
+	alone := percentile(m.seen, 0.9)
+	m.seen = nil
+	must(m, schedule.Job{ID: 9, Prompt: 4000, MaxNew: 1}, 0, 0)
+	before := m.steps
+	until(m, func() bool { return m.jobs[9] == nil })
+	t.Logf("alone %v, beside a prompt %v, %d steps", alone, percentile(m.seen, 0.9), m.steps-before)
+	assert.LessOrEqual(t, percentile(m.seen, 0.9), 2*alone)
+	assert.LessOrEqual(t, m.steps-before, 4000/14, "with a chunk that uses most of it")
+}
+
+func percentile(d []time.Duration, p float64) time.Duration {
+	d = slices.Clone(d)
+	slices.Sort(d)
+	return d[int(p*float64(len(d)))]
 }

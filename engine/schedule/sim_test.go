@@ -57,25 +57,26 @@ func (j *simJob) own(lengths []int) int {
 
 // sim is an engine without a device: a clock that steps move, and a cache that counts pages.
 type sim struct {
-	t     require.TestingT
-	s     *schedule.Scheduler
-	c     schedule.Config
-	now   time.Time
-	pages int
-	jobs  map[uint64]*simJob
-	order []*simJob
-	group map[int]int // computed whole pages of the shared prefixes
-	used  []int       // groups, the least recently used first
-	steps int
-	cost  func(rows, attended, sequences int) time.Duration
-	lag   func() int // steps that a sampler takes beyond its own
-	lie   int        // pages that Free claims too many
-	check bool
-	rows  []schedule.Row
-	log   func(schedule.Step)
-	parks int
-	slow  bool // the device takes twice as long as usual now
-	seen  []time.Duration
+	t        require.TestingT
+	s        *schedule.Scheduler
+	c        schedule.Config
+	now      time.Time
+	pages    int
+	jobs     map[uint64]*simJob
+	order    []*simJob
+	group    map[int]int // computed whole pages of the shared prefixes
+	used     []int       // groups, the least recently used first
+	steps    int
+	cost     func(rows, attended, sequences int) time.Duration
+	lag      func() int    // steps that a sampler takes beyond its own
+	lie      int           // pages that Free claims too many
+	parkPage time.Duration // what parking a page costs; negative: there is no room
+	check    bool
+	rows     []schedule.Row
+	log      func(schedule.Step)
+	parks    int
+	slow     bool // the device takes twice as long as usual now
+	seen     []time.Duration
 }
 
 var epoch = time.Unix(1_000_000, 0)
@@ -88,7 +89,7 @@ func newSim(t require.TestingT, c schedule.Config, pages int) *sim {
 	s, err := schedule.New(c)
 	require.NoError(t, err)
 	return &sim{t: t, s: s, c: c, now: epoch, pages: pages, jobs: map[uint64]*simJob{}, group: map[int]int{}, cost: linearCost,
-		lag: func() int { return 0 }, check: true}
+		lag: func() int { return 0 }, check: true, parkPage: time.Millisecond}
 }
 
 // submit adds a job; answers default to MaxNew.
@@ -222,7 +223,7 @@ func (j *simJob) firstLive() int { return max(0, slices.Index(j.ended, false)) }
 func (m *sim) Held(id uint64, pages []int) { pages[0] += m.jobs[id].own(m.jobs[id].computed) }
 
 func (m *sim) ParkCost(id uint64) (time.Duration, bool) {
-	return time.Duration(m.jobs[id].own(m.jobs[id].computed)) * time.Millisecond, true
+	return time.Duration(m.jobs[id].own(m.jobs[id].computed)) * m.parkPage, m.parkPage >= 0
 }
 
 // turn plans and computes one step; false where there was nothing to do now.
