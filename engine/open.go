@@ -28,7 +28,7 @@ type Options struct {
 	Cache     string // memory of the cache, as "2GiB" or "40%" of what is available; empty: room for Sequences of full length
 	Threads   int    // 0: one a core
 	Variant   string // instruction set ("avx512", "avx2", "ref"); empty: $INFER_CPU, else the best
-	CacheType string // "f16" or "f32"; empty: f16, for embeddings f32
+	CacheType string // "f16", "q8_0" (half the memory, less exact) or "f32"; empty: f16, for embeddings f32
 	NoRepack  bool   // use the weights as they lie in the file: less memory, slower
 	StepRows  int    // tokens of a step; 0: DefaultStepRows, or the context of a model that must see a text whole
 	AllLogits bool   // reserve memory for the logits of every row of a step, as Logits and Perplexity need
@@ -156,8 +156,8 @@ func (o *Options) check() error {
 		o.Queue = DefaultQueue
 	}
 	switch {
-	case o.CacheType != "" && o.CacheType != "f16" && o.CacheType != "f32":
-		return fmt.Errorf("cache type %q: expected f16 or f32", o.CacheType)
+	case o.CacheType != "" && o.CacheType != "f16" && o.CacheType != "f32" && o.CacheType != "q8_0":
+		return fmt.Errorf("cache type %q: expected f16, q8_0 or f32", o.CacheType)
 	case o.Context < 0 || o.Context > 1<<26:
 		return fmt.Errorf("context of %d tokens: expected 1 to %d, or 0 for the model's own", o.Context, 1<<26)
 	case o.StepRows < 0 || o.StepRows > 1<<16:
@@ -181,6 +181,16 @@ func (o *Options) complete() {
 	}
 }
 
+func (o *Options) cacheDType() kernels.DType {
+	switch o.CacheType {
+	case "f32":
+		return kernels.F32
+	case "q8_0":
+		return kernels.Q8_0
+	}
+	return kernels.F16
+}
+
 // limits sizes the plan, and the cache as the options say.
 func (e *Engine) limits() (kernels.Limits, error) {
 	o := &e.options
@@ -192,10 +202,7 @@ func (e *Engine) limits() (kernels.Limits, error) {
 	if o.AllLogits {
 		e.maxWanted = o.StepRows
 	}
-	l := kernels.Limits{KeepActivations: o.Trace, MaxRows: o.StepRows, MaxWanted: e.maxWanted, CacheDType: kernels.F16}
-	if o.CacheType == "f32" {
-		l.CacheDType = kernels.F32
-	}
+	l := kernels.Limits{KeepActivations: o.Trace, MaxRows: o.StepRows, MaxWanted: e.maxWanted, CacheDType: o.cacheDType()}
 	var err error
 	if e.kinds, err = e.sizeCache(l.CacheDType); err != nil {
 		return l, err
