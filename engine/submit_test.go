@@ -444,3 +444,57 @@ func TestStalledReadersYield(t *testing.T) {
 		})
 	}
 }
+
+// TestSlowSampler: one answer's slow sampler does not hold up the steps of the others.
+func TestSlowSampler(t *testing.T) {
+	e := openTiny(t, tiny, Options{Sequences: 4, Threads: 1})
+	fast := Request{Prompt: "ab ab", MaxTokens: 200, Sampling: seeded(3), IgnoreEnd: true, NoSpeculation: true}
+	want, _, _ := collect(t, e, fast)
+	slow := fast
+	slow.observe = func(int, []float32) { time.Sleep(40 * time.Millisecond) }
+	s, err := e.Submit(context.Background(), slow)
+	require.NoError(t, err)
+	for range 2 {
+		_, err = s.Next()
+		require.NoError(t, err)
+	}
+	var got []int32
+	var begin time.Duration
+	var last Token
+	for token, err := range e.Generate(context.Background(), fast) {
+		require.NoError(t, err)
+		if got = append(got, token.ID); len(got) == 100 {
+			begin = token.At
+		}
+		last = token
+	}
+	assert.Equal(t, want, got)
+	assert.Less(t, last.At-begin, 2*time.Second, "100 steps, of which none waits 40 ms")
+	s.mutex.Lock()
+	assert.Less(t, s.count, 50, "the slow one is behind")
+	s.mutex.Unlock()
+	s.Close()
+	eventuallyIdle(t, e)
+}
+
+func TestStats(t *testing.T) {
+	e := openTiny(t, tiny, Options{})
+	assert.Zero(t, e.Stats().HitRate())
+	r := bitsRequest(1, 64, 10)
+	ask(t, e, r)
+	ask(t, e, r)
+	eventuallyIdle(t, e)
+	require.Eventually(t, func() bool { return e.Stats().GeneratedTokens == 20 }, 5*time.Second, time.Millisecond)
+	stats := e.Stats()
+	assert.EqualValues(t, 2, stats.Submitted)
+	assert.EqualValues(t, 2, stats.Finished)
+	assert.EqualValues(t, 128, stats.PromptTokens)
+	assert.EqualValues(t, 63, stats.CachedTokens)
+	assert.InDelta(t, 63.0/128, stats.HitRate(), 1e-9)
+	assert.GreaterOrEqual(t, stats.ComputedTokens, uint64(64+1+9+9))
+	assert.Positive(t, stats.StepP50)
+	assert.GreaterOrEqual(t, stats.StepP99, stats.StepP50)
+	assert.Less(t, stats.HostTime, stats.StepTime)
+	assert.Zero(t, stats.Queued+stats.Running+stats.Parked+stats.Sequences)
+	assert.NotEmpty(t, stats.Cache.Kinds)
+}
