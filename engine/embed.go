@@ -176,10 +176,7 @@ func (e *Engine) encoderLimits() kernels.Limits {
 			o.StepRows = max(o.StepRows, e.context)
 		}
 	}
-	l := kernels.Limits{MaxRows: o.StepRows, MaxWanted: o.StepRows, CacheDType: kernels.F32}
-	if o.CacheType == "f16" {
-		l.CacheDType = kernels.F16
-	}
+	l := kernels.Limits{MaxRows: o.StepRows, MaxWanted: o.StepRows, CacheDType: o.cacheDType()}
 	for range p.PageKinds {
 		l.Pages = append(l.Pages, (max(e.context, o.StepRows)+kernels.PageTokens-1)/kernels.PageTokens+mostTexts)
 	}

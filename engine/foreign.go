@@ -75,6 +75,9 @@ func hintForeign(err error) error {
 // states hold, is its own affair.
 func (e *Engine) openForeign() error {
 	o := &e.options
+	if o.CacheType == "q8_0" {
+		return errors.New("cache type q8_0: llama.cpp's cache is f16 or f32 here")
+	}
 	o.complete()
 	name, _, err := e.file.Metadata.String("general.architecture")
 	if err != nil {

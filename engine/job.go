@@ -38,6 +38,7 @@ type branch struct {
 	parked   bool
 	follows  bool   // another sequence computes a part of its prompt
 	sampling bool   // its goroutine has it in hand
+	slow     bool   // its sampler took long the last time
 	handed   uint64 // the step whose logits it has in hand
 	ended    bool
 
@@ -71,6 +72,7 @@ func (e *Engine) newJob(s *Stream, index int, r *Request, begin time.Time) (*job
 	}
 	for i := range max(1, r.Choices) {
 		b := &branch{job: j, index: i, hand: make(chan handover, 1), clock: newClock(begin, "arriving")}
+		b.draft = e.newDrafter(r, prompt, i, j.limit)
 		if err := b.choose.prepare(e, r, prompt, i); err != nil {
 			return nil, err
 		}

@@ -3,6 +3,7 @@ package engine
 import (
 	"context"
 	"fmt"
+	"runtime/debug"
 	"sync"
 	"time"
 
@@ -38,10 +39,11 @@ type loop struct {
 	snapshot  Stats
 
 	jobs    map[uint64]*job
-	started []*branch // with a sequence, the oldest first
-	inHand  int       // branches whose goroutine samples
-	fresh   int       // of them, those that had a row in the last step
-	took    time.Duration
+	started []*branch     // with a sequence, the oldest first
+	inHand  int           // branches whose goroutine samples
+	fresh   int           // of them, those that had a row in the last step
+	took    time.Duration // by the device for the last step
+	waited  time.Duration // for its samplers
 	timer   *time.Timer
 	notes   struct { // what was taken from under the mutex
 		sampled []*branch
@@ -50,9 +52,10 @@ type loop struct {
 	parts       []part
 	rows        []schedule.Row // of the schedule's step, as they are computed, one a part
 	batch       kernels.Batch
-	copied      sync.WaitGroup
-	direct      int // sequences outside of the schedule
+	read        sync.WaitGroup // of the step's logits
+	direct      int            // sequences outside of the schedule
 	heldScratch []int
+	draftCost   float64   // of the step that is being made
 	wakeAt      time.Time // when the schedule wants to be asked again
 	check       func()    // tests: called after every step
 }
@@ -67,6 +70,23 @@ func newLoop(e *Engine) *loop {
 // run is the loop's goroutine.
 func (l *loop) run() {
 	defer close(l.done)
+	if fault := l.serve(); fault != nil {
+		l.collapse(fault)
+		return
+	}
+	l.shutdown()
+}
+
+// serve makes steps until the engine is closed, or something panics: a fault of ours must not take the program down.
+func (l *loop) serve() (fault error) {
+	defer func() {
+		if p := recover(); p != nil {
+			fault = fmt.Errorf("%w: %v", ErrInternal, p)
+			if log := l.engine.options.Log; log != nil {
+				log.Error("the engine has ended", "fault", p, "stack", string(debug.Stack()))
+			}
+		}
+	}()
 	for l.receive() {
 		lent := l.lend()
 		if l.turn() || lent {
@@ -75,7 +95,14 @@ func (l *loop) run() {
 		l.publish()
 		l.sleep()
 	}
-	l.shutdown()
+	return nil
+}
+
+// tell calls the schedule under the mutex.
+func (l *loop) tell(do func(*schedule.Scheduler)) {
+	l.mutex.Lock()
+	defer l.mutex.Unlock()
+	do(l.schedule)
 }
 
 // poke wakes the loop. The mutex may be held.
@@ -147,9 +174,10 @@ func (l *loop) cancel(s *Stream) {
 // take puts what a branch's goroutine chose behind its tokens.
 func (l *loop) take(b *branch) {
 	l.inHand--
-	if b.handed == l.step {
+	if b.handed == l.step && !b.slow {
 		l.fresh--
 	}
+	b.slow = b.choose.took > max(slowSampler, l.took/8)
 	b.sampling = false
 	if b.ended { // meanwhile
 		return
@@ -184,9 +212,7 @@ func (l *loop) end(b *branch) {
 	l.release(b)
 	close(b.hand)
 	j := b.job
-	l.mutex.Lock()
-	l.schedule.FinishBranch(j.id, b.index)
-	l.mutex.Unlock()
+	l.tell(func(s *schedule.Scheduler) { s.FinishBranch(j.id, b.index) })
 	if j.ended++; j.ended == len(j.branches) {
 		l.remove(j)
 	}
@@ -213,14 +239,14 @@ func (l *loop) remove(j *job) {
 		return
 	}
 	j.removed = true
-	l.mutex.Lock()
-	l.schedule.Cancel(j.id)
-	if j.stream.failed() == nil {
-		l.counts.Finished++
-	} else {
-		l.counts.Failed++
-	}
-	l.mutex.Unlock()
+	l.tell(func(s *schedule.Scheduler) {
+		s.Cancel(j.id)
+		if j.stream.failed() == nil {
+			l.counts.Finished++
+		} else {
+			l.counts.Failed++
+		}
+	})
 	for _, b := range j.branches {
 		l.end(b)
 	}
@@ -245,14 +271,40 @@ func (l *loop) shutdown() {
 	}
 }
 
-// close ends the loop's goroutine.
-func (l *loop) close() {
+// collapse ends everything after a fault, and relies on nothing that it may have spoiled.
+func (l *loop) collapse(fault error) {
+	l.refuse()
 	l.mutex.Lock()
+	l.stepping = false
+	l.adopt()
+	l.mutex.Unlock()
+	for _, j := range l.jobs {
+		j.stream.fail(fault)
+		for _, b := range j.branches {
+			if !b.ended {
+				b.ended = true
+				close(b.hand)
+			}
+		}
+	}
+	l.samplers.Wait()
+	defer func() { _ = recover() }()
+	_ = l.cache.Close()
+}
+
+// refuse lets nothing more in.
+func (l *loop) refuse() {
+	l.mutex.Lock()
+	defer l.mutex.Unlock()
 	if !l.closing {
 		l.closing = true
 		close(l.quit)
 	}
-	l.mutex.Unlock()
+}
+
+// close ends the loop's goroutine.
+func (l *loop) close() {
+	l.refuse()
 	l.poke()
 	<-l.done
 }

@@ -28,20 +28,25 @@ type Options struct {
 	Cache     string // memory of the cache, as "2GiB" or "40%" of what is available; empty: room for Sequences of full length
 	Threads   int    // 0: one a core
 	Variant   string // instruction set ("avx512", "avx2", "ref"); empty: $INFER_CPU, else the best
-	CacheType string // "f16" or "f32"; empty: f16, for embeddings f32
+	CacheType string // "f16", "q8_0" (half the memory, less exact) or "f32"; empty: f16, for embeddings f32
 	NoRepack  bool   // use the weights as they lie in the file: less memory, slower
 	StepRows  int    // tokens of a step; 0: DefaultStepRows, or the context of a model that must see a text whole
 	AllLogits bool   // reserve memory for the logits of every row of a step, as Logits and Perplexity need
 	Trace     bool   // keep what every op of a step computed, as Trace needs
 
-	TargetITL time.Duration      // time between two tokens of an online request that prompts of others should not exceed; 0: none
-	Queue     int                // requests that may wait; 0: DefaultQueue
-	Tenants   map[string]float64 // weights of tenants, whose shares of the machine are fair otherwise; others have 1
-	ParkDir   string             // where the memory of preempted requests goes when ParkBytes are used; empty: nowhere
-	ParkBytes int64              // host memory for it; 0: as much as it takes
+	TargetITL time.Duration // time between two tokens of an online request that prompts of others should not exceed; 0: none
+	// MicroBatchWindow is how long a request of the micro-batch lane may wait for others that fill its batch; 0: it does not wait.
+	MicroBatchWindow time.Duration
+	MaxWait          time.Duration      // refuse requests whose first token is predicted to come later; 0: none
+	Queue            int                // requests that may wait; 0: DefaultQueue
+	Tenants          map[string]float64 // weights of tenants, whose shares of the machine are fair otherwise; others have 1
+	ParkDir          string             // where the memory of preempted requests goes when ParkBytes are used; empty: nowhere
+	ParkBytes        int64              // host memory for it; 0: as much as it takes
+
+	NoSpeculation bool // compute no guessed tokens ahead, for any request
 
 	Backend string       // BackendNative or BackendLlamaCPP; empty: native where the architecture is, else llama.cpp where the build has it
-	Log     *slog.Logger // of what llama.cpp says; nil: dropped
+	Log     *slog.Logger // of what llama.cpp says, and of faults; nil: dropped
 
 	// Pooling opens a model for Embed: "mean", "cls" or "last" pooling instead of the file's. "none" opens one for Generate whose
 	// file names a pooling. Empty: what the file says.
@@ -151,16 +156,17 @@ func (o *Options) check() error {
 		o.Queue = DefaultQueue
 	}
 	switch {
-	case o.CacheType != "" && o.CacheType != "f16" && o.CacheType != "f32":
-		return fmt.Errorf("cache type %q: expected f16 or f32", o.CacheType)
+	case o.CacheType != "" && o.CacheType != "f16" && o.CacheType != "f32" && o.CacheType != "q8_0":
+		return fmt.Errorf("cache type %q: expected f16, q8_0 or f32", o.CacheType)
 	case o.Context < 0 || o.Context > 1<<26:
 		return fmt.Errorf("context of %d tokens: expected 1 to %d, or 0 for the model's own", o.Context, 1<<26)
 	case o.StepRows < 0 || o.StepRows > 1<<16:
 		return fmt.Errorf("step of %d tokens: expected 1 to %d", o.StepRows, 1<<16)
 	case o.Sequences < 0 || o.Sequences > 1<<16:
 		return fmt.Errorf("%d sequences: expected 1 to %d", o.Sequences, 1<<16)
-	case o.Queue < 0 || o.TargetITL < 0 || o.ParkBytes < 0:
-		return fmt.Errorf("queue of %d, target of %v, %d bytes for parking: expected 0 or more", o.Queue, o.TargetITL, o.ParkBytes)
+	case o.Queue < 0 || min(o.TargetITL, o.MicroBatchWindow, o.MaxWait) < 0 || o.ParkBytes < 0:
+		return fmt.Errorf("queue of %d, target of %v, window of %v, wait of %v, %d bytes for parking: expected 0 or more", o.Queue, o.TargetITL,
+			o.MicroBatchWindow, o.MaxWait, o.ParkBytes)
 	}
 	return nil
 }
@@ -175,6 +181,16 @@ func (o *Options) complete() {
 	}
 }
 
+func (o *Options) cacheDType() kernels.DType {
+	switch o.CacheType {
+	case "f32":
+		return kernels.F32
+	case "q8_0":
+		return kernels.Q8_0
+	}
+	return kernels.F16
+}
+
 // limits sizes the plan, and the cache as the options say.
 func (e *Engine) limits() (kernels.Limits, error) {
 	o := &e.options
@@ -186,10 +202,7 @@ func (e *Engine) limits() (kernels.Limits, error) {
 	if o.AllLogits {
 		e.maxWanted = o.StepRows
 	}
-	l := kernels.Limits{KeepActivations: o.Trace, MaxRows: o.StepRows, MaxWanted: e.maxWanted, CacheDType: kernels.F16}
-	if o.CacheType == "f32" {
-		l.CacheDType = kernels.F32
-	}
+	l := kernels.Limits{KeepActivations: o.Trace, MaxRows: o.StepRows, MaxWanted: e.maxWanted, CacheDType: o.cacheDType()}
 	var err error
 	if e.kinds, err = e.sizeCache(l.CacheDType); err != nil {
 		return l, err

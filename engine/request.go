@@ -18,6 +18,7 @@ var (
 	ErrClosed       = errors.New("the engine is closed")
 	ErrTooLong      = errors.New("too long for the context")
 	ErrCacheFull    = cache.ErrFull
+	ErrInternal     = errors.New("internal fault of the engine") // the engine has ended; a program that uses it has not
 	ErrNoVocabulary = errors.New("the file has no vocabulary")
 )
 
@@ -47,7 +48,7 @@ type Request struct {
 
 	NoSpeculation bool // compute no guessed tokens ahead; the answer is the same with and without
 
-	draft   func() drafter                     // tests: guesses instead of the usual one
+	draft   func(choice int) drafter           // tests: guesses instead of the usual one
 	observe func(choice int, logits []float32) // tests: sees the logits [vocab] before each token
 }
 

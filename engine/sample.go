@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"fmt"
 	"slices"
 	"sync"
 	"time"
@@ -11,10 +12,11 @@ import (
 
 // handover is what a step computed for one answer.
 type handover struct {
-	logits []float32 // [len(drafts)+1] rows, stride apart, valid until copied
+	logits []float32 // [len(drafts)+1] rows, stride apart, valid until read
 	stride int
 	drafts []int32 // the tokens that were guessed to follow; row i+1 holds if drafts[i] is chosen after row i
-	copied *sync.WaitGroup
+	read   *sync.WaitGroup
+	copy   bool // the sampler is slow: the logits are to be copied, so that the next step need not wait for it
 }
 
 // chooser turns logits into tokens and their text, on a goroutine of its own, so that no answer's sampler delays the others.
@@ -28,8 +30,9 @@ type chooser struct {
 	endless    bool
 	observe    func(choice int, logits []float32)
 
-	logits []float32
-	chosen []int32 // of the last handover
+	logits []float32     // copied ones
+	took   time.Duration // by the sampler, the last time
+	chosen []int32       // of the last handover
 	events []Token
 	begin  time.Time
 	first  time.Time
@@ -42,11 +45,19 @@ func (b *branch) run() {
 	defer b.job.loop.samplers.Done()
 	c := &b.choose
 	for h := range b.hand {
-		c.logits = append(c.logits[:0], h.logits...)
-		h.copied.Done()
-		if err := c.follow(b.index, h); err != nil {
+		begin := time.Now()
+		if h.copy {
+			c.logits = append(c.logits[:0], h.logits...)
+			h.logits = c.logits
+			h.read.Done()
+		}
+		if err := c.tryFollow(b.index, h); err != nil {
 			b.job.stream.fail(err)
 		}
+		if !h.copy {
+			h.read.Done()
+		}
+		c.took = time.Since(begin)
 		b.clock.line.Drafted += len(h.drafts)
 		b.clock.line.Accepted += max(0, len(c.chosen)-1)
 		b.deliver()
@@ -54,11 +65,21 @@ func (b *branch) run() {
 	}
 }
 
+// tryFollow is follow; a panic in a sampler ends its stream alone.
+func (c *chooser) tryFollow(choice int, h handover) (err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			err = fmt.Errorf("%w: sampling: %v", ErrInternal, p)
+		}
+	}()
+	return c.follow(choice, h)
+}
+
 // follow chooses a token after each row as long as the drafts come true.
 func (c *chooser) follow(choice int, h handover) error {
 	c.chosen, c.events = c.chosen[:0], c.events[:0]
 	for i := range len(h.drafts) + 1 {
-		row := c.logits[i*h.stride:][:c.vocab]
+		row := h.logits[i*h.stride:][:c.vocab]
 		if c.observe != nil {
 			c.observe(choice, row)
 		}

@@ -25,7 +25,7 @@ type Stats struct {
 
 	Steps    uint64
 	StepTime time.Duration // all steps together
-	HostTime time.Duration // of it, outside of the device: planning, page tables, handing logits out
+	HostTime time.Duration // of it, of planning, page tables and handing logits out: neither the device nor samplers
 	StepP50  time.Duration // of the last 512 steps
 	StepP99  time.Duration
 
@@ -59,7 +59,7 @@ func (l *loop) counted(took time.Duration) {
 	c.last[c.steps%uint64(len(c.last))] = took
 	c.steps++
 	c.stepTime += took
-	c.host += took - l.took
+	c.host += took - l.took - l.waited
 	if time.Since(c.published) >= publishEvery {
 		l.publish()
 	}

@@ -26,11 +26,12 @@ func (l *loop) turn() bool {
 	begin := time.Now()
 	for range mostPlans {
 		now := time.Now()
-		l.mutex.Lock()
-		l.adopt()
-		s = l.schedule.Plan(now, view{l})
-		l.mutex.Unlock()
+		l.tell(func(plan *schedule.Scheduler) {
+			l.adopt()
+			s = plan.Plan(now, view{l})
+		})
 		l.prepareStep(&s, now)
+		l.draftCost = s.DraftCost
 		if l.gather(s.Rows) {
 			break
 		}
@@ -122,9 +123,7 @@ func (l *loop) gather(rows []schedule.Row) bool {
 		b := j.branches[r.Branch]
 		if !l.enlist(b, r, &left, &wanted) {
 			all = false
-			l.mutex.Lock()
-			l.schedule.Blocked(r.ID)
-			l.mutex.Unlock()
+			l.tell(func(s *schedule.Scheduler) { s.Blocked(r.ID) })
 		}
 	}
 	return all
@@ -139,7 +138,7 @@ func (l *loop) enlist(b *branch, r schedule.Row, left, wanted *int) bool {
 	from := b.sequence.Len()
 	end := b.sequence.ChunkEnd(from + min(max(r.Tokens, 1), b.pending(), *left))
 	if err == nil && end == len(b.tokens) {
-		end += l.guess(b, min(r.Draft, *left-(end-from), *wanted-1))
+		end += l.guess(b, min(r.Draft, *left-(end-from), *wanted-1), l.draftCost)
 	}
 	if err == nil {
 		err = b.sequence.Reserve(end)
@@ -317,9 +316,7 @@ func (l *loop) compute(s schedule.Step) bool {
 	}
 	l.deliver(logits, now)
 	s.Rows = l.rows
-	l.mutex.Lock()
-	l.schedule.Done(now, s, l.took)
-	l.mutex.Unlock()
+	l.tell(func(plan *schedule.Scheduler) { plan.Done(now, s, l.took) })
 	l.counts.computed += uint64(len(b.IDs))
 	return true
 }
@@ -373,7 +370,8 @@ func (l *loop) abandon(err error, now time.Time) {
 	}
 }
 
-// deliver hands every branch its logits; it returns when they are copied, so that the next step may begin.
+// deliver hands every branch its logits, which all are sampled at the same time, and waits until these have been read. A sampler that took
+// long the last time copies them and is not waited for.
 func (l *loop) deliver(logits []float32, now time.Time) {
 	stride, at := l.engine.device.LogitsStride(), 0
 	l.fresh = 0
@@ -385,7 +383,7 @@ func (l *loop) deliver(logits []float32, now time.Time) {
 		rows := logits[at*stride : (at+p.wanted-1)*stride+l.engine.model.Vocab]
 		at += p.wanted
 		b := p.branch
-		h := handover{logits: rows, stride: stride, drafts: b.tokens[len(b.tokens)-b.drafted:], copied: &l.copied}
+		h := handover{logits: rows, stride: stride, drafts: b.tokens[len(b.tokens)-b.drafted:], read: &l.read}
 		l.hand(b, h)
 		if j := b.job; !j.fanned { // the prompt is complete: every answer begins with this row
 			j.fanned = true
@@ -394,24 +392,31 @@ func (l *loop) deliver(logits []float32, now time.Time) {
 			}
 		}
 	}
-	l.copied.Wait()
+	waiting := time.Now()
+	l.read.Wait()
+	l.waited = time.Since(waiting)
 }
 
 func (l *loop) hand(b *branch, h handover) {
 	b.sampling, b.handed = true, l.step
 	l.inHand++
-	l.fresh++
-	l.copied.Add(1)
+	if h.copy = b.slow; !h.copy {
+		l.fresh++
+	}
+	l.read.Add(1)
 	b.hand <- h
 }
 
-// await waits for the tokens of the last step: not long, since a token that is late joins a later step.
+// slowSampler is when a sampler counts as slow: longer than this, and than an eighth of a step.
+const slowSampler = 2 * time.Millisecond
+
+// await waits for the tokens of the last step, which have been sampled but for the slow ones, to be written to their streams. A reader may
+// stall that: an answer that is late joins a later step.
 func (l *loop) await() {
 	if l.check != nil {
 		l.check()
 	}
-	patience := min(max(l.took/16, 200*time.Microsecond), 2*time.Millisecond)
-	l.timer.Reset(patience)
+	l.timer.Reset(min(max(l.took/16, 500*time.Microsecond), 2*time.Millisecond))
 	defer l.timer.Stop()
 	for l.fresh > 0 {
 		select {

@@ -22,6 +22,7 @@ type Event struct {
 // is full, by its own answers alone. It is for one reader; Close may be called from any goroutine.
 type Stream struct {
 	engine *Engine
+	ctx    context.Context
 
 	mutex  sync.Mutex
 	change sync.Cond
@@ -36,17 +37,24 @@ type Stream struct {
 	stops  []func() bool // end the watching of context and deadline
 }
 
-func newStream(e *Engine, limit int) *Stream {
-	s := &Stream{engine: e, limit: limit}
+func newStream(ctx context.Context, e *Engine, limit int) *Stream {
+	s := &Stream{engine: e, ctx: ctx, limit: limit}
 	s.change.L = &s.mutex
 	return s
 }
 
-// Next waits for an event. After the last one the error is [io.EOF]; what ended the answers early comes after the events that were
-// made before: the context's error, [ErrClosed], or a fault in computing.
+// Next waits for an event. After the last one the error is [io.EOF]. Where the context was cancelled or the stream closed, the error is that
+// at once; what else ended the answers early comes after the events that were made before: a deadline, [ErrClosed], or a fault in
+// computing.
 func (s *Stream) Next() (Event, error) {
+	if s.ctx.Err() == context.Canceled {
+		s.fail(context.Canceled)
+	}
 	s.mutex.Lock()
 	defer s.mutex.Unlock()
+	if s.err == context.Canceled {
+		return Event{}, s.err
+	}
 	for s.count == 0 {
 		switch {
 		case s.err != nil:
@@ -152,14 +160,14 @@ func (s *Stream) deadline(at time.Time) {
 	}
 }
 
-// watch ends the stream when the context ends or the deadline passes.
-func (s *Stream) watch(ctx context.Context) {
+// watch makes the stream end when the context ends or the deadline passes.
+func (s *Stream) watch() {
 	s.mutex.Lock()
 	defer s.mutex.Unlock()
 	if s.err != nil || s.open == 0 {
 		return
 	}
-	s.stops = append(s.stops, context.AfterFunc(ctx, func() { s.fail(ctx.Err()) }))
+	s.stops = append(s.stops, context.AfterFunc(s.ctx, func() { s.fail(s.ctx.Err()) }))
 	if !s.until.IsZero() {
 		s.stops = append(s.stops, time.AfterFunc(time.Until(s.until), func() { s.fail(context.DeadlineExceeded) }).Stop)
 	}

@@ -31,7 +31,7 @@ func (e *Engine) Submit(ctx context.Context, requests ...Request) (*Stream, erro
 	if limit == 0 {
 		limit = DefaultBuffer
 	}
-	s := newStream(e, limit)
+	s := newStream(ctx, e, limit)
 	for i := range requests {
 		r := requests[i]
 		j, err := e.newJob(s, i, &r, begin)
@@ -50,7 +50,7 @@ func (e *Engine) Submit(ctx context.Context, requests ...Request) (*Stream, erro
 	if err := e.loop.submit(s); err != nil {
 		return nil, err
 	}
-	s.watch(ctx)
+	s.watch()
 	return s, nil
 }
 

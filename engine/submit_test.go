@@ -184,7 +184,7 @@ func TestCancelEverywhere(t *testing.T) {
 					ctx, cancel := context.WithCancel(context.Background())
 					defer cancel()
 					r := bitsRequest(uint64(i), 1+random.IntN(120), 100)
-					r.Choices = 1 + i%3
+					r.Choices, r.Buffer = 1+i%3, 8
 					s, err := e.Submit(ctx, r)
 					if !assert.NoError(t, err) {
 						return
@@ -297,15 +297,16 @@ func TestDropped(t *testing.T) {
 			want, _ := ask(t, e, r)
 			giveBack, err := e.loop.borrow(context.Background())
 			require.NoError(t, err)
-			l, steps := e.loop, 0
+			l, steps, next := e.loop, 0, 3
 			l.check = func() {
 				assert.NoError(t, l.cache.Check())
-				if steps++; steps%7 == 0 && len(l.started) > 0 {
+				if steps++; steps >= next && len(l.started) > 0 {
+					next = 2*next + 4
 					j := l.started[0].job
 					for _, b := range j.branches {
 						l.drop(b, time.Now())
 					}
-					if steps%2 == 0 {
+					if steps%4 != 0 {
 						l.cache.Clear()
 					}
 					l.start(j)
@@ -334,4 +335,58 @@ func TestSamplerFault(t *testing.T) {
 	assert.ErrorContains(t, err, "no candidate")
 	collect(t, e, Request{Prompt: "a", MaxTokens: 3, IgnoreEnd: true})
 	eventuallyIdle(t, e)
+}
+
+// TestInternalFault: a panic of the engine's own ends the engine and no more; one in a sampler ends its stream.
+func TestInternalFault(t *testing.T) {
+	e, err := Open(tiny.write(t), Options{Threads: 1})
+	require.NoError(t, err)
+	r := Request{Prompt: "ab", MaxTokens: 300, IgnoreEnd: true}
+	bad := r
+	bad.observe = func(int, []float32) { panic("in the sampler") }
+	s, err := e.Submit(context.Background(), bad)
+	require.NoError(t, err)
+	_, err = drain(s)
+	require.ErrorIs(t, err, ErrInternal)
+	collect(t, e, r)
+	giveBack, err := e.loop.borrow(context.Background())
+	require.NoError(t, err)
+	e.loop.check = func() { panic("in the loop") }
+	giveBack()
+	s, err = e.Submit(context.Background(), r)
+	require.NoError(t, err)
+	_, err = drain(s)
+	require.ErrorIs(t, err, ErrInternal)
+	assert.ErrorContains(t, err, "in the loop")
+	<-e.loop.done
+	_, err = e.Submit(context.Background(), r)
+	assert.ErrorIs(t, err, ErrClosed)
+	require.NoError(t, e.Close())
+}
+
+// TestPrefixOnce: the same new prefix arriving many times at once is computed once.
+func TestPrefixOnce(t *testing.T) {
+	for name, m := range architectures() {
+		t.Run(name, func(t *testing.T) {
+			e := openChecked(t, m.write(t), Options{Context: 400, Sequences: 8, StepRows: 64, Threads: 1})
+			base := bitsRequest(1, 320, 10)
+			var all sync.WaitGroup
+			for i := range 8 {
+				r := base
+				r.Tokens = append(append([]int32(nil), base.Tokens...), int32(20+i), int32(30+i))
+				all.Add(1)
+				go func() {
+					defer all.Done()
+					ask(t, e, r)
+				}()
+			}
+			all.Wait()
+			eventuallyIdle(t, e)
+			giveBack, err := e.loop.borrow(context.Background())
+			require.NoError(t, err)
+			defer giveBack()
+			computed := int(e.loop.counts.computed)
+			assert.Less(t, computed, 322+8*(32+10), "of %d tokens", 8*(322+10))
+		})
+	}
 }

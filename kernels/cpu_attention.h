@@ -27,13 +27,35 @@ struct running {
     float m, sums[16];
 };
 
-// A block's keys and values: unpacked as [k_dim][64] and [64][v_pad], or two pages of halves as they lie, [k_dim][32] and [32][v_dim].
+// How a block's keys and values lie: unpacked as [k_dim][64] and [64][v_pad], or two pages' [k_dim][32] and [32][v_dim], of halves
+// or of bytes with scales.
+enum block_form { BLOCK_UNPACKED, BLOCK_F16, BLOCK_Q8 };
 struct block {
+    enum block_form form;
     const float *keys, *values;
-    const uint16_t *k[2], *v[2];
-    const uint16_t *next_k[2], *next_v[2]; // the block after, fetched while this one is computed
-    int v_stride;
+    const uint8_t *k[2], *v[2];
+    const uint8_t *next_k[2], *next_v[2]; // the block after, fetched while this one is computed
+    float *k_scales, *v_scales;           // of bytes: [k_blocks][64] and [64][v_blocks]
+    int v_stride, v_blocks;
 };
+
+// The parts of a page of bytes: [heads][k_dim][32], scales [heads][k_blocks][32], [heads][32][v_dim], scales [heads][32][v_blocks].
+struct q8_page {
+    int8_t *k, *v;
+    uint16_t *k_scale, *v_scale;
+    int k_blocks, v_blocks; // of a head
+};
+
+static struct q8_page q8_page(const struct infer_cache_layer *l, uint8_t *page)
+{
+    struct q8_page p = {.k_blocks = (l->k_dim + 31) / 32, .v_blocks = (l->v_dim + 31) / 32};
+    int64_t tokens = (int64_t)l->heads * INFER_PAGE_TOKENS;
+    p.k = (int8_t *)page;
+    p.k_scale = (uint16_t *)(page + tokens * l->k_dim);
+    p.v = (int8_t *)(p.k_scale + tokens * p.k_blocks);
+    p.v_scale = (uint16_t *)(p.v + tokens * l->v_dim);
+    return p;
+}
 
 // Adds partial b to a: both are rescaled to the higher maximum. a.s == 0 means that a is empty.
 static void merge(struct partial *a, float *av, struct partial b, const float *bv, int width)
@@ -57,6 +79,27 @@ static void merge(struct partial *a, float *av, struct partial b, const float *b
 
 static inline int padded(int width) { return (width + 15) / 16 * 16; }
 
+// load_block for one page of bytes.
+static void load_bytes(const struct attention_job *job, uint8_t *page, int half, int end, float *keys, float *values)
+{
+    const struct infer_cache_layer *l = job->layer;
+    struct q8_page p = q8_page(l, page);
+    int v_pad = padded(l->v_width);
+    const int8_t *k = p.k + (int64_t)job->kv_head * l->k_dim * INFER_PAGE_TOKENS, *v = p.v + (int64_t)job->kv_head * INFER_PAGE_TOKENS * l->v_dim;
+    const uint16_t *scale = p.k_scale + (int64_t)job->kv_head * p.k_blocks * INFER_PAGE_TOKENS;
+    for (int d = 0; d < l->k_dim; d++)
+        for (int j = 0; j < INFER_PAGE_TOKENS; j += 16)
+            v_store(keys + d * BLOCK + half * 32 + j, v_mul(v_load_i8(k + d * INFER_PAGE_TOKENS + j), v_load_f16(scale + d / 32 * INFER_PAGE_TOKENS + j)));
+    scale = p.v_scale + (int64_t)job->kv_head * INFER_PAGE_TOKENS * p.v_blocks;
+    for (int j = 0; j < 32 && half * 32 + j < end; j++)
+        for (int i = 0; i < l->v_dim; i += 16) {
+            int n = l->v_dim - i < 16 ? l->v_dim - i : 16;
+            int8_t q[16] = {0};
+            memcpy(q, v + (int64_t)j * l->v_dim + i, (size_t)n);
+            v_store(values + (half * 32 + j) * v_pad + i, v_mul(v_load_i8(q), v_set1(infer_f16_to_f32(scale[j * p.v_blocks + i / 32]))));
+        }
+}
+
 // Loads a block's keys as [k_dim][64] and values as [64][v_pad], positions up to end (in the block); the rest are zeros.
 static void load_block(const struct attention_job *job, int64_t block, int end, float *keys, float *values)
 {
@@ -72,6 +115,10 @@ static void load_block(const struct attention_job *job, int64_t block, int end, 
             continue;
         }
         const uint8_t *page = job->cache + (int64_t)page_number * l->page_bytes;
+        if (l->dtype == INFER_DTYPE_Q8_0) {
+            load_bytes(job, (uint8_t *)page, half, end, keys, values);
+            continue;
+        }
         int64_t k_at = (int64_t)job->kv_head * l->k_dim * INFER_PAGE_TOKENS;
         for (int d = 0; d < l->k_dim; d++) {
             float *to = keys + d * BLOCK + half * 32;
@@ -105,7 +152,7 @@ static void load_block(const struct attention_job *job, int64_t block, int end, 
 }
 
 // Scores of Q queries, one after the other at q, against a block's keys: one chain along the head for each position.
-ALWAYS void scores_of(int k_dim, const struct block *b, const float *q, float *scores, const int Q, const bool direct)
+ALWAYS void scores_of(int k_dim, const struct block *b, const float *q, float *scores, const int Q, const enum block_form form)
 {
     for (int part = 0; part < BLOCK / 16; part += ATTENTION_PASS) {
         v16 sum[4][ATTENTION_PASS];
@@ -116,11 +163,17 @@ ALWAYS void scores_of(int k_dim, const struct block *b, const float *q, float *s
             v16 k[ATTENTION_PASS];
             for (int p = 0; p < ATTENTION_PASS; p++) {
                 int at = part + p;
-                k[p] = direct ? v_load_f16(b->k[at / 2] + d * 32 + at % 2 * 16) : v_load(b->keys + d * BLOCK + at * 16);
+                if (form == BLOCK_UNPACKED)
+                    k[p] = v_load(b->keys + d * BLOCK + at * 16);
+                else if (form == BLOCK_F16)
+                    k[p] = v_load_f16((const uint16_t *)b->k[at / 2] + d * 32 + at % 2 * 16);
+                else
+                    k[p] = v_mul(v_load_i8((const int8_t *)b->k[at / 2] + d * 32 + at % 2 * 16), v_load(b->k_scales + d / 32 * BLOCK + at * 16));
             }
-            if (direct && part == 0) {
-                __builtin_prefetch(b->next_k[0] + d * 32);
-                __builtin_prefetch(b->next_k[1] + d * 32);
+            if (form != BLOCK_UNPACKED && part == 0) {
+                const int line = form == BLOCK_F16 ? 64 : 32;
+                __builtin_prefetch(b->next_k[0] + d * line);
+                __builtin_prefetch(b->next_k[1] + d * line);
             }
             for (int i = 0; i < Q; i++) {
                 v16 x = v_set1(q[i * k_dim + d]);
@@ -136,7 +189,7 @@ ALWAYS void scores_of(int k_dim, const struct block *b, const float *q, float *s
 
 // Adds positions from..to, in order, to P vectors of Q queries' values, from vector part on. Weights outside of a query's own range
 // are zero and add nothing.
-ALWAYS void values_pass(int v_pad, int part, int from, int to, const struct block *b, const float *weights, float *out, const int Q, const int P, const bool direct)
+ALWAYS void values_pass(int v_pad, int part, int from, int to, const struct block *b, const float *weights, float *out, const int Q, const int P, const enum block_form form)
 {
     v16 sum[4][ATTENTION_PASS];
     for (int i = 0; i < Q; i++)
@@ -146,11 +199,19 @@ ALWAYS void values_pass(int v_pad, int part, int from, int to, const struct bloc
         int last = to < half * 32 + 32 ? to : half * 32 + 32;
         for (int j = from > half * 32 ? from : half * 32; j < last; j++) {
             v16 v[ATTENTION_PASS];
-            for (int p = 0; p < P; p++)
-                v[p] = direct ? v_load_f16(b->v[half] + (j - half * 32) * b->v_stride + (part + p) * 16) : v_load(b->values + j * v_pad + (part + p) * 16);
-            if (direct)
-                for (int p = 0; p < P; p += 2)
-                    __builtin_prefetch(b->next_v[half] + (j - half * 32) * b->v_stride + (part + p) * 16);
+            for (int p = 0; p < P; p++) {
+                int64_t at = (int64_t)(j - half * 32) * b->v_stride + (part + p) * 16;
+                if (form == BLOCK_UNPACKED)
+                    v[p] = v_load(b->values + j * v_pad + (part + p) * 16);
+                else if (form == BLOCK_F16)
+                    v[p] = v_load_f16((const uint16_t *)b->v[half] + at);
+                else
+                    v[p] = v_mul(v_load_i8((const int8_t *)b->v[half] + at), v_set1(b->v_scales[j * b->v_blocks + (part + p) / 2]));
+                if (form == BLOCK_F16 && p % 2 == 0)
+                    __builtin_prefetch(b->next_v[half] + 2 * at);
+                if (form == BLOCK_Q8 && p % 4 == 0)
+                    __builtin_prefetch(b->next_v[half] + at);
+            }
             for (int i = 0; i < Q; i++) {
                 v16 x = v_set1(weights[i * BLOCK + j]);
                 for (int p = 0; p < P; p++)
@@ -163,28 +224,31 @@ ALWAYS void values_pass(int v_pad, int part, int from, int to, const struct bloc
             v_store(out + i * v_pad + (part + p) * 16, sum[i][p]);
 }
 
-ALWAYS void values_of(int v_pad, int from, int to, const struct block *b, const float *weights, float *out, const int Q, const bool direct)
+ALWAYS void values_of(int v_pad, int from, int to, const struct block *b, const float *weights, float *out, const int Q, const enum block_form form)
 {
     int part = 0;
     for (; part + ATTENTION_PASS <= v_pad / 16; part += ATTENTION_PASS)
-        values_pass(v_pad, part, from, to, b, weights, out, Q, ATTENTION_PASS, direct);
+        values_pass(v_pad, part, from, to, b, weights, out, Q, ATTENTION_PASS, form);
     for (; part < v_pad / 16; part++)
-        values_pass(v_pad, part, from, to, b, weights, out, Q, 1, direct);
+        values_pass(v_pad, part, from, to, b, weights, out, Q, 1, form);
 }
 
-#define ATTENTION_SIZE(Q)                                                                                                                   \
-    static void scores_##Q(int k_dim, const struct block *b, const float *q, float *scores) { scores_of(k_dim, b, q, scores, Q, false); }   \
-    static void scores_##Q##_f16(int k_dim, const struct block *b, const float *q, float *scores) { scores_of(k_dim, b, q, scores, Q, true); } \
-    static void values_##Q(int v_pad, int from, int to, const struct block *b, const float *w, float *out) { values_of(v_pad, from, to, b, w, out, Q, false); } \
-    static void values_##Q##_f16(int v_pad, int from, int to, const struct block *b, const float *w, float *out) { values_of(v_pad, from, to, b, w, out, Q, true); }
+#define ATTENTION_FORM(Q, NAME, FORM)                                                                                                        \
+    static void scores_##Q##_##NAME(int k_dim, const struct block *b, const float *q, float *scores) { scores_of(k_dim, b, q, scores, Q, FORM); } \
+    static void values_##Q##_##NAME(int v_pad, int from, int to, const struct block *b, const float *w, float *out)                          \
+    {                                                                                                                                        \
+        values_of(v_pad, from, to, b, w, out, Q, FORM);                                                                                      \
+    }
+#define ATTENTION_SIZE(Q) ATTENTION_FORM(Q, f32, BLOCK_UNPACKED) ATTENTION_FORM(Q, f16, BLOCK_F16) ATTENTION_FORM(Q, q8, BLOCK_Q8)
 ATTENTION_SIZE(1)
 ATTENTION_SIZE(2)
 ATTENTION_SIZE(3)
 ATTENTION_SIZE(4)
-static void (*const scores_table[4][2])(int, const struct block *, const float *, float *) = {
-    {scores_1, scores_1_f16}, {scores_2, scores_2_f16}, {scores_3, scores_3_f16}, {scores_4, scores_4_f16}};
-static void (*const values_table[4][2])(int, int, int, const struct block *, const float *, float *) = {
-    {values_1, values_1_f16}, {values_2, values_2_f16}, {values_3, values_3_f16}, {values_4, values_4_f16}};
+#define ATTENTION_ROW(KIND, Q) {KIND##_##Q##_f32, KIND##_##Q##_f16, KIND##_##Q##_q8}
+static void (*const scores_table[4][3])(int, const struct block *, const float *, float *) = {
+    ATTENTION_ROW(scores, 1), ATTENTION_ROW(scores, 2), ATTENTION_ROW(scores, 3), ATTENTION_ROW(scores, 4)};
+static void (*const values_table[4][3])(int, int, int, const struct block *, const float *, float *) = {
+    ATTENTION_ROW(values, 1), ATTENTION_ROW(values, 2), ATTENTION_ROW(values, 3), ATTENTION_ROW(values, 4)};
 
 // Caps, biases and masks a query's raw scores of a block: positions outside of from..to become -infinity.
 static void adjust(const struct attention_job *job, float *scores, int from, int to, float slope, int64_t distance)
@@ -314,30 +378,51 @@ static void end_span(struct attention_work *w, int queries, int v_pad)
         }
 }
 
+// The scales of one half of a block of bytes, as floats.
+static void load_scales(const struct attention_job *job, const struct q8_page *p, int half, struct block *b)
+{
+    const uint16_t *k = p->k_scale + (int64_t)job->kv_head * p->k_blocks * INFER_PAGE_TOKENS, *v = p->v_scale + (int64_t)job->kv_head * INFER_PAGE_TOKENS * p->v_blocks;
+    for (int i = 0; i < p->k_blocks; i++)
+        for (int j = 0; j < INFER_PAGE_TOKENS; j += 16)
+            v_store(b->k_scales + i * BLOCK + half * 32 + j, v_load_f16(k + i * INFER_PAGE_TOKENS + j));
+    for (int i = 0; i < INFER_PAGE_TOKENS * p->v_blocks; i += 16)
+        v_store(b->v_scales + half * 32 * p->v_blocks + i, v_load_f16(v + i));
+}
+
 // What a job's head reads of a block's pages. What nobody sees is read from the other page, and masked; false where both are missing.
-static bool find_pages(const struct attention_job *job, int64_t block, int64_t last, const uint16_t *k[2], const uint16_t *v[2])
+static bool find_pages(const struct attention_job *job, int64_t block, int64_t last, struct block *b, bool next)
 {
     const struct infer_cache_layer *l = job->layer;
     int32_t page[2];
     for (int half = 0; half < 2; half++)
         page[half] = (block * 2 + half) * INFER_PAGE_TOKENS <= last ? job->pages[block * 2 + half] : -1;
     for (int half = 0; half < 2; half++) {
-        int64_t from = page[half] >= 0 ? page[half] : page[1 - half];
+        int64_t from = page[half] >= 0 ? page[half] : page[1 - half], k_at = (int64_t)job->kv_head * l->k_dim * INFER_PAGE_TOKENS;
         if (from < 0)
             return false;
-        const uint16_t *data = (const uint16_t *)(job->cache + from * l->page_bytes);
-        k[half] = data + (int64_t)job->kv_head * l->k_dim * INFER_PAGE_TOKENS;
-        v[half] = data + ((int64_t)l->heads * l->k_dim + (int64_t)job->kv_head * l->v_dim) * INFER_PAGE_TOKENS;
+        uint8_t *data = (uint8_t *)job->cache + from * l->page_bytes, *k, *v;
+        if (b->form == BLOCK_F16) {
+            k = data + 2 * k_at;
+            v = data + 2 * ((int64_t)l->heads * l->k_dim + (int64_t)job->kv_head * l->v_dim) * INFER_PAGE_TOKENS;
+        } else {
+            struct q8_page p = q8_page(l, data);
+            k = (uint8_t *)p.k + k_at;
+            v = (uint8_t *)p.v + (int64_t)job->kv_head * l->v_dim * INFER_PAGE_TOKENS;
+            if (!next)
+                load_scales(job, &p, half, b);
+        }
+        (next ? b->next_k : b->k)[half] = k;
+        (next ? b->next_v : b->v)[half] = v;
     }
     return true;
 }
 
 // Up to 4 queries, from number i on, against a block.
-static void attend_block(const struct attention_job *job, struct attention_work *w, const struct block *b, int64_t first_position, int i, int count, bool direct)
+static void attend_block(const struct attention_job *job, struct attention_work *w, const struct block *b, int64_t first_position, int i, int count)
 {
     const struct infer_cache_layer *l = job->layer;
     int v_pad = padded(l->v_width), low = BLOCK, high = 0;
-    scores_table[count - 1][direct](l->k_dim, b, w->q + (int64_t)i * l->k_dim, w->scores);
+    scores_table[count - 1][b->form](l->k_dim, b, w->q + (int64_t)i * l->k_dim, w->scores);
     for (int j = 0; j < count; j++) {
         int64_t own = job->positions[(i + j) / job->heads];
         int64_t from = seen_from(job, own) - first_position, to = seen_to(job, own) - first_position;
@@ -356,10 +441,10 @@ static void attend_block(const struct attention_job *job, struct attention_work 
         high = to > high ? (int)to : high;
     }
     if (high > low)
-        values_table[count - 1][direct](v_pad, low, high, b, w->scores, w->span_values + (int64_t)i * v_pad);
+        values_table[count - 1][b->form](v_pad, low, high, b, w->scores, w->span_values + (int64_t)i * v_pad);
 }
 
-// Up to so many queries read pages of halves as they lie; for more, unpacking them once is cheaper.
+// Up to so many queries read pages of halves or bytes as they lie; for more, unpacking them once is cheaper.
 #define DIRECT_QUERIES 8
 
 static void rows_attention(const struct attention_job *job)
@@ -367,25 +452,26 @@ static void rows_attention(const struct attention_job *job)
     const struct infer_cache_layer *l = job->layer;
     int v_pad = padded(l->v_width), queries = job->rows * job->heads;
     struct attention_work w = attention_work(job, queries, v_pad);
-    struct block b = {.keys = w.keys, .values = w.values, .v_stride = l->v_dim};
+    struct block b = {.keys = w.keys, .values = w.values, .k_scales = w.keys, .v_scales = w.values, .v_stride = l->v_dim, .v_blocks = (l->v_dim + 31) / 32};
     int64_t first = seen_from(job, job->positions[0]), last = seen_to(job, job->positions[job->rows - 1]) - 1;
     if (job->partials) {
         first = first > job->span * SPAN ? first : job->span * SPAN;
         last = last < (job->span + 1) * SPAN - 1 ? last : (job->span + 1) * SPAN - 1;
     }
-    bool direct = queries <= DIRECT_QUERIES && l->dtype == INFER_DTYPE_F16 && l->v_dim > 0 && l->v_dim % 16 == 0;
+    if (queries <= DIRECT_QUERIES && l->dtype != INFER_DTYPE_F32 && l->v_dim > 0 && l->v_dim % 16 == 0)
+        b.form = l->dtype == INFER_DTYPE_F16 ? BLOCK_F16 : BLOCK_Q8;
     start_span(&w, queries, v_pad);
     for (int64_t block = first / BLOCK; first <= last && block <= last / BLOCK; block++) {
-        if (direct) {
-            if (!find_pages(job, block, last, b.k, b.v))
+        if (b.form != BLOCK_UNPACKED) {
+            if (!find_pages(job, block, last, &b, false))
                 continue;
-            if (block == last / BLOCK || !find_pages(job, block + 1, last, b.next_k, b.next_v))
+            if (block == last / BLOCK || !find_pages(job, block + 1, last, &b, true))
                 memcpy(b.next_k, b.k, sizeof b.k), memcpy(b.next_v, b.v, sizeof b.v);
         } else {
             load_block(job, block, last - block * BLOCK + 1 < BLOCK ? (int)(last - block * BLOCK + 1) : BLOCK, w.keys, w.values);
         }
         for (int i = 0; i < queries; i += 4)
-            attend_block(job, &w, &b, block * BLOCK, i, queries - i < 4 ? queries - i : 4, direct);
+            attend_block(job, &w, &b, block * BLOCK, i, queries - i < 4 ? queries - i : 4);
         if ((block + 1) * BLOCK % SPAN == 0 || block == last / BLOCK) {
             end_span(&w, queries, v_pad);
             start_span(&w, queries, v_pad);
