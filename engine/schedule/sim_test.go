@@ -438,7 +438,10 @@ func (m *sim) cancel(id uint64) {
 
 // finish runs until all jobs have ended.
 func (m *sim) finish() {
+	turns := 0
 	for idle := 0; len(m.order) > 0; {
+		turns++
+		require.Less(m.t, turns, 100_000, "%d jobs do not come to their end: %s", len(m.order), m.describe())
 		if m.turn() {
 			idle = 0
 			continue
