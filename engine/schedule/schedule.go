@@ -363,6 +363,9 @@ func (s *Scheduler) FinishBranch(id uint64, branch int) {
 		s.Finish(id)
 		return
 	}
+	if branch == t.branch() {
+		t.known = t.Prompt // at least, of the next one; Plan asks
+	}
 	t.ended[branch] = true
 	t.live--
 	if t.phase == phaseRunning {

@@ -42,15 +42,35 @@ func (j *simJob) live() int {
 
 func pagesOf(tokens int) int { return (tokens + page - 1) / page }
 
-// own counts the pages that a job's branches hold alone, beyond those of its group, would its branches have these lengths.
-func (j *simJob) own(lengths []int) int {
-	n, common := 0, j.shared/page
-	for b, length := range lengths {
-		if j.ended[b] || length == 0 {
+// own counts the pages that a job's branches hold alone, beyond those of its group. Branches share the whole pages of their prompt, and
+// its partial last one until they write into it.
+func (j *simJob) own() int {
+	n, common, partial := 0, j.shared/page, 0
+	for b, length := range j.computed {
+		switch {
+		case j.ended[b] || length == 0:
 			continue
+		case j.forked && length == j.Prompt:
+			n += max(0, j.Prompt/page-common)
+			partial = min(1, j.Prompt%page)
+		default:
+			n += max(0, pagesOf(length)-common)
 		}
-		n += max(0, pagesOf(length)-common)
-		common = max(common, j.Prompt/page) // the prompt's whole pages are counted once
+		common = max(common, j.Prompt/page)
+	}
+	return n + partial
+}
+
+// lacks counts the pages that a branch has to take for the tokens before end.
+func (j *simJob) lacks(b, end int) int {
+	n := max(0, pagesOf(end)-pagesOf(j.computed[b]))
+	if !j.forked || j.computed[b] != j.Prompt || j.Prompt%page == 0 {
+		return n
+	}
+	for o := range j.computed {
+		if o != b && !j.ended[o] && j.computed[o] == j.Prompt {
+			return n + 1
+		}
 	}
 	return n
 }
@@ -121,7 +141,7 @@ func (m *sim) held() int {
 	groups := map[int]int{}
 	for _, j := range m.order {
 		if j.open && !j.parked {
-			n += j.own(j.computed)
+			n += j.own()
 			if j.group >= 0 {
 				groups[j.group] = max(groups[j.group], min(pagesOf(j.computed[0]), j.shared/page))
 			}
@@ -212,18 +232,18 @@ func (m *sim) Need(id uint64, b, end int, pages []int) {
 	}
 	if j.parked {
 		if b == j.firstLive() {
-			pages[0] += j.own(j.computed)
+			pages[0] += j.own()
 		}
 	}
-	pages[0] += max(0, pagesOf(end)-pagesOf(j.computed[b]))
+	pages[0] += j.lacks(b, end)
 }
 
 func (j *simJob) firstLive() int { return max(0, slices.Index(j.ended, false)) }
 
-func (m *sim) Held(id uint64, pages []int) { pages[0] += m.jobs[id].own(m.jobs[id].computed) }
+func (m *sim) Held(id uint64, pages []int) { pages[0] += m.jobs[id].own() }
 
 func (m *sim) ParkCost(id uint64) (time.Duration, bool) {
-	return time.Duration(m.jobs[id].own(m.jobs[id].computed)) * m.parkPage, m.parkPage >= 0
+	return time.Duration(m.jobs[id].own()) * m.parkPage, m.parkPage >= 0
 }
 
 // turn plans and computes one step; false where there was nothing to do now.
@@ -311,7 +331,7 @@ func (m *sim) apply(step *schedule.Step) {
 func (m *sim) fits(rows []schedule.Row) (uint64, bool) {
 	free := m.pages - m.held()
 	for _, r := range rows {
-		free -= max(0, pagesOf(r.From+r.Tokens)-pagesOf(r.From))
+		free -= m.jobs[r.ID].lacks(r.Branch, r.From+r.Tokens)
 		if free < 0 {
 			return r.ID, false
 		}
