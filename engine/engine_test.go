@@ -150,7 +150,7 @@ func TestVariants(t *testing.T) {
 }
 
 func TestCancel(t *testing.T) {
-	e := openTiny(t, tiny, Options{Sequences: 1})
+	e := openTiny(t, tiny, Options{Sequences: 1, Context: 1 << 14})
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()
 	count := 0
@@ -164,9 +164,8 @@ func TestCancel(t *testing.T) {
 	assert.ErrorIs(t, last, context.Canceled)
 	assert.LessOrEqual(t, count, 6, "cancelled within a step")
 	// A request that waits for a sequence gives up too.
-	busy, err := e.Submit(context.Background(), Request{Prompt: "ab", IgnoreEnd: true, Buffer: 1})
-	require.NoError(t, err)
-	defer busy.Close()
+	_, end := keepBusy(t, e)
+	defer end()
 	waiting, stop := context.WithTimeout(context.Background(), 10*time.Millisecond)
 	defer stop()
 	for _, err := range e.Generate(waiting, Request{Prompt: "ab"}) {

@@ -2,6 +2,7 @@ package engine
 
 import (
 	"fmt"
+	"sync/atomic"
 	"time"
 
 	"github.com/infer-go/infer/engine/cache"
@@ -24,6 +25,7 @@ type job struct {
 	forked   bool // the prompt is computed, every branch has a sequence
 	fanned   bool // and its logits
 	ended    int  // branches
+	resting  bool // nobody reads its answers
 	removed  bool
 	lastStep uint64 // the last step that it was in; the loop's mutex guards it
 }
@@ -41,6 +43,7 @@ type branch struct {
 	slow     bool   // its sampler took long the last time
 	handed   uint64 // the step whose logits it has in hand
 	ended    bool
+	stalled  atomic.Bool // its reader's buffer is full
 
 	draft  drafter // nil: nothing is guessed
 	hand   chan handover

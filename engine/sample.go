@@ -146,7 +146,10 @@ func (b *branch) deliver() {
 	}
 	if !s.hasRoom(len(c.events)) {
 		b.clock.enter(phaseDelivery, time.Now())
+		b.stalled.Store(true)
+		b.job.loop.poke() // its memory may be wanted
 		s.awaitRoom(len(c.events))
+		b.stalled.Store(false)
 		b.clock.enter(phaseSampling, time.Now())
 	}
 	for i := range c.events {

@@ -217,12 +217,23 @@ func (s *scoring) fits(c *continuation) bool {
 	if len(s.running) == 0 {
 		return true
 	}
-	for _, k := range s.engine.loop.kinds {
-		held := (s.prefix.Len()+kernels.PageTokens-1)/kernels.PageTokens + s.ownPages(c)
+	for i, k := range s.engine.loop.kinds {
+		if k.State { // each reads one slot and writes another
+			if 2*(len(s.running)+2) > k.Pages {
+				return false
+			}
+			continue
+		}
+		held := s.ownPages(c)
 		for _, r := range s.running {
 			held += s.ownPages(r)
 		}
-		if !k.State && held > k.Pages/s.engine.options.Sequences {
+		for _, page := range s.prefix.Table(i) {
+			if page >= 0 {
+				held++
+			}
+		}
+		if held > k.Pages/s.engine.options.Sequences {
 			return false
 		}
 	}

@@ -33,7 +33,7 @@ type Stats struct {
 }
 
 // HitRate is the share of prompt tokens that were found in the cache.
-func (s *Stats) HitRate() float64 {
+func (s Stats) HitRate() float64 {
 	if s.PromptTokens == 0 {
 		return 0
 	}

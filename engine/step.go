@@ -22,8 +22,9 @@ func (l *loop) turn() bool {
 	if l.schedule == nil {
 		return false
 	}
+	l.restStalled()
 	var s schedule.Step
-	begin := time.Now()
+	begin, blocked := time.Now(), false
 	for range mostPlans {
 		now := time.Now()
 		l.tell(func(plan *schedule.Scheduler) {
@@ -32,12 +33,12 @@ func (l *loop) turn() bool {
 		})
 		l.prepareStep(&s, now)
 		l.draftCost = s.DraftCost
-		if l.gather(s.Rows) {
+		if blocked = !l.gather(s.Rows); !blocked {
 			break
 		}
 	}
 	l.wakeAt = s.Wake
-	if len(l.parts) == 0 && !l.force() {
+	if len(l.parts) == 0 && (!blocked && !s.Wake.IsZero() || !l.force()) {
 		return false
 	}
 	if l.compute(s) {
@@ -180,100 +181,6 @@ func (l *loop) follow(b *branch) error {
 		l.counts.cached += uint64(hit.Tokens - before)
 	}
 	return nil
-}
-
-// force makes a step of the sequence that began first where memory is short for everything that the schedule wants: the others rest.
-// Where even that does not suffice its request fails, unless calls outside of the schedule hold memory that they will give back.
-func (l *loop) force() bool {
-	if l.inHand > 0 || l.direct > 0 {
-		return false
-	}
-	for _, b := range l.started {
-		if !b.ready() || b.job.stream.failed() != nil {
-			continue
-		}
-		for {
-			left, wanted := l.engine.options.StepRows, l.engine.maxWanted
-			if l.enlist(b, schedule.Row{ID: b.job.id, Branch: b.index, Tokens: kernels.PageTokens, Prefill: b.pending() > 1}, &left, &wanted) {
-				return true
-			}
-			if b.job.stream.failed() != nil {
-				return false
-			}
-			if !l.parkLast(b) {
-				err := l.unpark(b)
-				if err == nil {
-					err = b.sequence.Reserve(b.sequence.Len() + 1)
-				}
-				if err == nil {
-					err = ErrCacheFull
-				}
-				b.job.stream.fail(err)
-				return false
-			}
-		}
-	}
-	return false
-}
-
-// unpark brings a parked branch's memory back.
-func (l *loop) unpark(b *branch) error {
-	if !b.parked {
-		return nil
-	}
-	if err := b.sequence.Resume(); err != nil {
-		return err
-	}
-	b.parked = false
-	b.clock.enter(phaseWaiting, time.Now())
-	return nil
-}
-
-// idle is the phase of a branch that is in no step and has nothing to sample.
-func (b *branch) idle() phase {
-	if b.parked || b.sequence == nil {
-		return phaseParked
-	}
-	return phaseWaiting
-}
-
-// park lets a branch's sequence rest.
-func (l *loop) park(b *branch, now time.Time) {
-	if b.sequence == nil || b.parked {
-		return
-	}
-	if err := b.sequence.Park(); err != nil {
-		b.job.stream.fail(err)
-		return
-	}
-	b.parked = true
-	if !b.sampling {
-		b.clock.enter(phaseParked, now)
-	}
-	l.counts.parks++
-}
-
-// drop ends a branch's sequence, for its tokens to be computed again.
-func (l *loop) drop(b *branch, now time.Time) {
-	if b.sequence == nil {
-		return
-	}
-	l.release(b)
-	if !b.sampling {
-		b.clock.enter(phaseParked, now)
-	}
-	l.counts.parks++
-}
-
-// parkLast parks the branch that began last, but not the one given; false where no other has pages.
-func (l *loop) parkLast(but *branch) bool {
-	for i := len(l.started) - 1; i >= 0; i-- {
-		if b := l.started[i]; b != but && !b.parked {
-			l.park(b, time.Now())
-			return b.parked
-		}
-	}
-	return false
 }
 
 // compute runs the parts as one step and hands the logits out; false where it failed.

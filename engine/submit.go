@@ -12,7 +12,7 @@ import (
 // Submit takes requests in and returns the stream of their answers. It returns as soon as they are in the queue. All of them are
 // taken or none: what can never be computed is refused with the numbers ([ErrTooLong], [ErrCacheFull]), and where the queue is full
 // the error is a [schedule.Refused], which says when to try again. A fault or the end of the context ends the whole stream; the
-// context's end takes effect within a step, wherever the requests are.
+// context's end takes effect within a step, wherever the requests are. A stream must be read to its end, or closed.
 func (e *Engine) Submit(ctx context.Context, requests ...Request) (*Stream, error) {
 	begin := time.Now()
 	if e.model.Pooling != arch.NoPooling {

@@ -97,10 +97,9 @@ func TestSubmitRefusals(t *testing.T) {
 		assert.ErrorContains(t, err, "Submit")
 	}
 	// One that runs and never ends, two that wait, and no room for more.
-	busy, err := e.Submit(ctx, Request{Prompt: "ab", IgnoreEnd: true, Buffer: 1})
-	require.NoError(t, err)
-	_, err = busy.Next()
-	require.NoError(t, err)
+	e = openTiny(t, tiny, Options{Context: 1 << 14, Queue: 2, Sequences: 1})
+	busy, end := keepBusy(t, e)
+	defer end()
 	for range 2 {
 		s, err := e.Submit(ctx, Request{Prompt: "a", MaxTokens: 2, IgnoreEnd: true})
 		require.NoError(t, err)
@@ -109,14 +108,32 @@ func TestSubmitRefusals(t *testing.T) {
 	_, err = e.Submit(ctx, Request{Prompt: "a"})
 	require.ErrorAs(t, err, &refused)
 	assert.Positive(t, refused.RetryAfter)
-	assert.EqualValues(t, 2, e.Stats().Refused)
+	assert.EqualValues(t, 1, e.Stats().Refused)
 	busy.Close()
-	_, err = drain(busy)
+	_, err = busy.Next()
 	assert.ErrorIs(t, err, context.Canceled)
 	cancelled, cancel := context.WithCancel(ctx)
 	cancel()
 	_, err = e.Submit(cancelled, Request{Prompt: "a"})
 	assert.ErrorIs(t, err, context.Canceled)
+}
+
+// keepBusy starts a request that takes long, and reads its answer; it has begun when keepBusy returns.
+func keepBusy(t *testing.T, e *Engine) (s *Stream, end func()) {
+	s, err := e.Submit(context.Background(), Request{Prompt: "ab", IgnoreEnd: true, NoSpeculation: true})
+	require.NoError(t, err)
+	_, err = s.Next()
+	require.NoError(t, err)
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		_, err := drain(s)
+		assert.ErrorIs(t, err, context.Canceled)
+	}()
+	return s, func() {
+		s.Close()
+		<-done
+	}
 }
 
 // TestNeverFits: what the cache could not hold even if it held nothing else is refused with the numbers.
@@ -389,4 +406,95 @@ func TestPrefixOnce(t *testing.T) {
 			assert.Less(t, computed, 322+8*(32+10), "of %d tokens", 8*(322+10))
 		})
 	}
+}
+
+// TestStalledReadersYield: requests whose readers do not read keep no memory from the others, and go on with the same bits.
+func TestStalledReadersYield(t *testing.T) {
+	for name, m := range architectures() {
+		t.Run(name, func(t *testing.T) {
+			path := m.write(t)
+			alone := openChecked(t, path, Options{Context: 320, Threads: 1})
+			e := openChecked(t, path, Options{Context: 320, StepRows: 32, Threads: 1, Sequences: 4, Cache: tinyCache(t, path)})
+			long := bitsRequest(1, 150, 100)
+			want, _ := ask(t, alone, long)
+			long.Buffer = 2
+			var stalled []*Stream
+			for i := range 3 {
+				r := long
+				r.CacheKey = string(rune('a' + i))
+				s, err := e.Submit(context.Background(), r)
+				require.NoError(t, err)
+				stalled = append(stalled, s)
+				_, err = s.Next()
+				require.NoError(t, err)
+			}
+			other := bitsRequest(2, 200, 100)
+			answer, _ := ask(t, alone, other)
+			got, _ := ask(t, e, other)
+			assert.Equal(t, answer, got)
+			for _, s := range stalled {
+				events, err := drain(s)
+				require.NoError(t, err)
+				require.Len(t, events, 99)
+				for i, event := range events {
+					assert.Equal(t, want[0].ids[i+1], event.ID)
+				}
+			}
+			eventuallyIdle(t, e)
+		})
+	}
+}
+
+// TestSlowSampler: one answer's slow sampler does not hold up the steps of the others.
+func TestSlowSampler(t *testing.T) {
+	e := openTiny(t, tiny, Options{Sequences: 4, Threads: 1})
+	fast := Request{Prompt: "ab ab", MaxTokens: 200, Sampling: seeded(3), IgnoreEnd: true, NoSpeculation: true}
+	want, _, _ := collect(t, e, fast)
+	slow := fast
+	slow.observe = func(int, []float32) { time.Sleep(40 * time.Millisecond) }
+	s, err := e.Submit(context.Background(), slow)
+	require.NoError(t, err)
+	for range 2 {
+		_, err = s.Next()
+		require.NoError(t, err)
+	}
+	var got []int32
+	var begin time.Duration
+	var last Token
+	for token, err := range e.Generate(context.Background(), fast) {
+		require.NoError(t, err)
+		if got = append(got, token.ID); len(got) == 100 {
+			begin = token.At
+		}
+		last = token
+	}
+	assert.Equal(t, want, got)
+	assert.Less(t, last.At-begin, 2*time.Second, "100 steps, of which none waits 40 ms")
+	s.mutex.Lock()
+	assert.Less(t, s.count, 50, "the slow one is behind")
+	s.mutex.Unlock()
+	s.Close()
+	eventuallyIdle(t, e)
+}
+
+func TestStats(t *testing.T) {
+	e := openTiny(t, tiny, Options{})
+	assert.Zero(t, e.Stats().HitRate())
+	r := bitsRequest(1, 64, 10)
+	ask(t, e, r)
+	ask(t, e, r)
+	eventuallyIdle(t, e)
+	require.Eventually(t, func() bool { return e.Stats().GeneratedTokens == 20 }, 5*time.Second, time.Millisecond)
+	stats := e.Stats()
+	assert.EqualValues(t, 2, stats.Submitted)
+	assert.EqualValues(t, 2, stats.Finished)
+	assert.EqualValues(t, 128, stats.PromptTokens)
+	assert.EqualValues(t, 63, stats.CachedTokens)
+	assert.InDelta(t, 63.0/128, stats.HitRate(), 1e-9)
+	assert.GreaterOrEqual(t, stats.ComputedTokens, uint64(64+1+9+9))
+	assert.Positive(t, stats.StepP50)
+	assert.GreaterOrEqual(t, stats.StepP99, stats.StepP50)
+	assert.Less(t, stats.HostTime, stats.StepTime)
+	assert.Zero(t, stats.Queued+stats.Running+stats.Parked+stats.Sequences)
+	assert.NotEmpty(t, stats.Cache.Kinds)
 }

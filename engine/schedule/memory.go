@@ -102,7 +102,7 @@ func (s *Scheduler) yield(t *task, drop bool, v View, now time.Time) {
 		p.free[k] += p.give[k]
 		p.have[k] += p.give[k]
 	}
-	p.grown = false
+	p.grown, s.poor = false, nil
 	if !drop {
 		cost, ok := v.ParkCost(t.ID)
 		drop = !ok || s.model.trusted() && cost > s.again(t)

@@ -93,7 +93,7 @@ func (s *Scheduler) look(t *task, v View) {
 		}
 		computed, pending := v.State(t.ID, b)
 		if b == first {
-			t.length, t.known = computed, max(computed+pending, t.known)
+			t.length, t.known = computed, max(computed+pending, t.Prompt)
 		}
 		t.made = max(t.made, computed+pending-t.Prompt)
 		if pending > 0 {

@@ -84,6 +84,7 @@ func TestEveryJobEndsAndTheRulesHold(t *testing.T) {
 		c := drawConfig(t)
 		// A job of 4 branches needs up to 10+4*3 pages: some memory is just enough for one.
 		m := newSim(t, c, rapid.IntRange(24, 80).Draw(t, "pages"))
+		m.parkPage = rapid.SampledFrom([]time.Duration{-1, 0, 10 * time.Millisecond, time.Second}).Draw(t, "parking")
 		if rapid.Bool().Draw(t, "lags") {
 			n := 0
 			m.lag = func() int { n++; return n % 3 }
@@ -125,5 +126,48 @@ func TestStepsAreReproducible(t *testing.T) {
 			return text
 		}
 		require.Equal(t, run(), run())
+	})
+}
+
+// While all tenants have work waiting, what they had for their weights differs by no more than what can run at the same time.
+func TestSharesKeepTogether(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		c := schedule.Config{Sequences: rapid.IntRange(1, 8).Draw(t, "sequences"), Tenants: map[string]float64{}}
+		c.StepTokens = c.Sequences + rapid.IntRange(0, 100).Draw(t, "rows")
+		names := []string{"a", "b", "c"}[:rapid.IntRange(2, 3).Draw(t, "tenants")]
+		for _, name := range names {
+			c.Tenants[name] = rapid.Float64Range(0.5, 4).Draw(t, "weight")
+		}
+		lane := schedule.Lane(rapid.SampledFrom([]int{0, 2}).Draw(t, "lane"))
+		m := newSim(t, c, 4000)
+		id, waiting, had := uint64(0), map[string]int{}, map[string]float64{}
+		const most = 100 // tokens of a job
+		add := func(name string) {
+			id++
+			waiting[name]++
+			must(m, schedule.Job{ID: id, Lane: lane, Tenant: name, Prompt: rapid.IntRange(1, most/2).Draw(t, "prompt"), MaxNew: rapid.IntRange(1, most/2).Draw(t, "new")}, 0, 0)
+		}
+		m.log = func(s schedule.Step) {
+			for _, id := range s.Start {
+				waiting[m.jobs[id].Tenant]--
+			}
+			for _, r := range s.Rows {
+				had[m.jobs[r.ID].Tenant] += float64(r.Tokens)
+			}
+		}
+		for range 150 {
+			for _, name := range names {
+				for waiting[name] < 1+c.Sequences {
+					add(name)
+				}
+			}
+			m.turn()
+			for _, x := range names {
+				for _, y := range names {
+					bound := most * float64(c.Sequences) * (1/c.Tenants[x] + 1/c.Tenants[y])
+					require.LessOrEqual(t, had[x]/c.Tenants[x]-had[y]/c.Tenants[y], bound)
+				}
+			}
+		}
 	})
 }

@@ -34,7 +34,7 @@ type task struct {
 	leader *task // held: goes on when leader has computed target tokens
 	target int
 
-	known    int  // tokens that are known, prompt and answer; of the first branch
+	known    int  // tokens that are known, prompt and answer; of the first branch that has not ended
 	length   int  // of them, computed
 	peak     int  // the most that were ever computed: what is computed again is not charged
 	promised int  // prompt tokens that its share was told of and that are not computed yet

@@ -72,15 +72,17 @@ type Scheduler struct {
 	lines [lanes]line
 	order uint64
 
-	running []*task   // by rank
-	parked  []*task   // by rank
-	held    []*task   // for what another job computes
-	aged    *task     // the one job that goes before all others
-	used    int       // branches that run
-	gate    time.Time // nobody starts before it, unless memory becomes free
-	misled  bool      // the view told of memory that was not there
-	retry   time.Time // when blocked jobs are tried again
-	missed  float64   // share of prompt tokens that had to be computed, usually
+	running   []*task   // by rank
+	parked    []*task   // by rank
+	held      []*task   // for what another job computes
+	aged      *task     // the one job that goes before all others
+	used      int       // branches that run
+	gate      time.Time // nobody starts before it, unless memory becomes free
+	poor      *task     // found no memory to run
+	poorUntil uint64    // and is asked again in this plan
+	misled    bool      // the view told of memory that was not there
+	retry     time.Time // when blocked jobs are tried again
+	missed    float64   // share of prompt tokens that had to be computed, usually
 
 	step    Step
 	steps   uint64
@@ -361,6 +363,9 @@ func (s *Scheduler) FinishBranch(id uint64, branch int) {
 		s.Finish(id)
 		return
 	}
+	if branch == t.branch() {
+		t.known = t.Prompt // at least, of the next one; Plan asks
+	}
 	t.ended[branch] = true
 	t.live--
 	if t.phase == phaseRunning {
@@ -403,7 +408,7 @@ func (s *Scheduler) end(t *task) {
 
 // freed notes that memory or a sequence has become free.
 func (s *Scheduler) freed() {
-	s.gate = time.Time{}
+	s.gate, s.poor = time.Time{}, nil
 	s.unblock()
 }
 

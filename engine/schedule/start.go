@@ -9,6 +9,8 @@ const (
 	maxReaders = 4
 	// pageTokens is how many tokens are shared at once; less is not worth waiting for.
 	pageTokens = 32
+	// patience is for how many plans a job that found no memory is not looked up again, unless something ends.
+	patience = 16
 )
 
 // gather opens the micro-batch lane when its batch is full or has waited long enough. It stays open until nobody waits.
@@ -140,13 +142,21 @@ func (s *Scheduler) admit(now time.Time, v View) {
 		return
 	}
 	s.gate = time.Time{}
+	p := &s.plan
 	for range maxLooks {
 		t := s.candidate()
-		if t == nil || t.yielded == s.plan.number {
+		if t == nil || t.yielded == p.number {
+			return
+		}
+		if t == s.poor && p.number < s.poorUntil && len(s.running) > 0 {
 			return
 		}
 		if !s.hasRoom(t) {
 			s.behind(t, WaitTurn)
+			return
+		}
+		if !s.canFree(t) {
+			s.behind(t, WaitSequences)
 			return
 		}
 		if t.phase == phaseParked {
@@ -168,7 +178,7 @@ func (s *Scheduler) admit(now time.Time, v View) {
 
 // behind notes why the job whose turn it is does not run.
 func (s *Scheduler) behind(t *task, w Wait) {
-	if t.phase == phaseParked && w == WaitTurn {
+	if t.phase == phaseParked {
 		w = WaitParked
 	}
 	s.setWait(t, w)
@@ -247,39 +257,34 @@ func (s *Scheduler) follows(t *task, hit Hit, v View) (*task, int) {
 	return leader, pending
 }
 
-// free makes sequences free for a job, if need be by making jobs without its precedence yield.
-func (s *Scheduler) free(t *task, v View, now time.Time) bool {
+// canFree tells whether there are sequences for a job, or will be if jobs without its precedence yield.
+func (s *Scheduler) canFree(t *task) bool {
 	over := s.used + t.live - s.c.Sequences
-	if over <= 0 {
-		return true
-	}
-	possible := 0
-	for i := len(s.running) - 1; i >= 0 && t.before(s.running[i]) && possible < over; i-- {
+	for i := len(s.running) - 1; i >= 0 && over > 0 && t.before(s.running[i]); i-- {
 		if !s.running[i].starting {
-			possible += s.running[i].live
+			over -= s.running[i].live
 		}
 	}
-	if possible < over {
-		return false
-	}
+	return over <= 0
+}
+
+// free makes sequences free for a job, where canFree says that this is possible.
+func (s *Scheduler) free(t *task, v View, now time.Time) {
 	for i := len(s.running) - 1; i >= 0 && s.used+t.live > s.c.Sequences; i-- {
 		if !s.running[i].starting {
 			s.yield(s.running[i], false, v, now)
 		}
 	}
-	return true
 }
 
 // start runs a queued job; false where it lacks something.
 func (s *Scheduler) start(t *task, hit Hit, now time.Time, v View) bool {
 	if !s.roomFor(t, v, now) {
 		s.behind(t, WaitMemory)
+		s.poor, s.poorUntil = t, s.plan.number+patience
 		return false
 	}
-	if !s.free(t, v, now) {
-		s.behind(t, WaitSequences)
-		return false
-	}
+	s.free(t, v, now)
 	cached := max(0, min(hit.Cached, t.known-1))
 	s.run(t, now)
 	t.fresh, t.back, t.starting, t.short = true, false, true, false
@@ -295,10 +300,12 @@ func (s *Scheduler) start(t *task, hit Hit, now time.Time, v View) bool {
 
 // resume brings a parked job back; false where it lacks something.
 func (s *Scheduler) resume(t *task, now time.Time, v View) bool {
-	if !s.roomFor(t, v, now) || !s.free(t, v, now) {
+	if !s.roomFor(t, v, now) {
 		s.behind(t, WaitParked)
+		s.poor, s.poorUntil = t, s.plan.number+patience
 		return false
 	}
+	s.free(t, v, now)
 	s.run(t, now)
 	t.fresh, t.back = true, true
 	s.look(t, v)

@@ -46,7 +46,8 @@ type Waiting struct {
 	Reason Wait
 }
 
-// Step is what to do next, in this order: Park, Drop, Resume, Start, then compute Rows. Its slices are valid until the next Plan.
+// Step is what to do next, in this order: Park, Drop, Resume, Start, then compute Rows, but for those that are not ready after all, such as that of
+// a dropped job whose sampler is still at work. Its slices are valid until the next Plan.
 type Step struct {
 	Park   []uint64 // let these jobs' sequences rest; they will be resumed
 	Drop   []uint64 // close these jobs' sequences: computing them again is cheaper; they will be started again, answers included
