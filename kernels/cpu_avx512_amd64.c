@@ -254,6 +254,12 @@ static void tile32_halves(const struct panel32 *p, int64_t groups, const uint8_t
     _mm512_storeu_ps(y, f);
 }
 
+// Sums times their scales, as floats: two of them add up to what the integers' sum would round to. A product of integers is
+// below 2^24 and so is a pair of products of sums over 16 columns; what is added last is rounded once. Multiplying 32-bit integers
+// takes twice the time.
+INLINE __m512 times(__m512i sum, __m512 scale) { return _mm512_mul_ps(_mm512_cvtepi32_ps(sum), scale); }
+INLINE __m512 and_times(__m512i sum, __m512 scale, __m512 other) { return _mm512_fmadd_ps(_mm512_cvtepi32_ps(sum), scale, other); }
+
 INLINE void tile256(const struct panel256 *p, int64_t blocks, const uint8_t *const *x, int64_t at, float *y, int64_t y_stride, const int NC, const bool scales16, const bool biased,
                     const int minimum_lines)
 {
@@ -261,7 +267,7 @@ INLINE void tile256(const struct panel256 *p, int64_t blocks, const uint8_t *con
         __m512 u[8];
         UNROLL for (int c = 0; c < NC; c++) u[c] = _mm512_setzero_ps();
         for (int g = 0; g < 4; g++) {
-            __m512i total[8];
+            __m512 part[8], total[8];
             const int parts = scales16 ? 4 : 2, lines = 16 / parts;
             UNROLL for (int h = 0; h < parts; h++)
             {
@@ -274,15 +280,12 @@ INLINE void tile256(const struct panel256 *p, int64_t blocks, const uint8_t *con
                     __m512i w = _mm512_loadu_si512(p->q[16 * g + lines * h + k]);
                     UNROLL for (int c = 0; c < NC; c++) acc[c] = _mm512_dpbusd_epi32(acc[c], w, broadcast4(x[c] + at + 64 * g + 4 * (lines * h + k)));
                 }
-                __m512i s = _mm512_loadu_si512(p->scale[4 * g + (4 / parts) * h]);
-                UNROLL for (int c = 0; c < NC; c++)
-                {
-                    __m512i scaled = _mm512_mullo_epi32(acc[c], s);
-                    total[c] = h == 0 ? scaled : _mm512_add_epi32(total[c], scaled);
-                }
+                __m512 s = _mm512_cvtepi32_ps(_mm512_loadu_si512(p->scale[4 * g + (4 / parts) * h]));
+                UNROLL for (int c = 0; c < NC; c++) part[c] = h % 2 == 0 ? times(acc[c], s) : and_times(acc[c], s, part[c]);
+                UNROLL for (int c = 0; c < NC && h % 2 == 1; c++) total[c] = h == 1 ? part[c] : _mm512_add_ps(total[c], part[c]);
             }
             UNROLL for (int c = 0; c < NC; c++)
-                u[c] = _mm512_fmadd_ps(_mm512_cvtepi32_ps(total[c]), _mm512_castsi512_ps(broadcast4(x[c] + at + offsetof(struct act256, d) + 4 * g)), u[c]);
+                u[c] = _mm512_fmadd_ps(total[c], _mm512_castsi512_ps(broadcast4(x[c] + at + offsetof(struct act256, d) + 4 * g)), u[c]);
         }
         __m512 d = _mm512_loadu_ps(p->d), dmin = _mm512_loadu_ps(p->dmin);
         UNROLL for (int c = 0; c < NC; c++)

@@ -126,10 +126,13 @@ INLINE void few_finish256(const struct few *f, int64_t at, __m512 d, __m512 dmin
 INLINE void few_start256(const struct few *f, const int NC) { EACH_COLUMN _mm512_storeu_ps(f->y[c], _mm512_setzero_ps()); }
 
 // Multiplies the sums of a 64 by their scales and adds them to u.
-INLINE void few_scale(const struct few *f, int64_t d_at, const __m512i *first, const __m512i *second, __m512i s0, __m512i s1, __m512 *u, const int NC)
+INLINE void few_scale(const struct few *f, int64_t d_at, const __m512i *first, const __m512i *second, __m512 s0, __m512 s1, __m512 *u, const int NC)
 {
-    EACH_COLUMN u[c] = _mm512_fmadd_ps(_mm512_cvtepi32_ps(_mm512_add_epi32(_mm512_mullo_epi32(first[c], s0), _mm512_mullo_epi32(second[c], s1))), x1(f, c, d_at), u[c]);
+    EACH_COLUMN u[c] = _mm512_fmadd_ps(and_times(second[c], s1, times(first[c], s0)), x1(f, c, d_at), u[c]);
 }
+
+INLINE __m512 unsigned_scales(const uint8_t *p) { return _mm512_cvtepi32_ps(_mm512_cvtepu8_epi32(_mm_loadu_si128((const void *)p))); }
+INLINE __m512 signed_scales(const int8_t *p) { return _mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(_mm_loadu_si128((const void *)p))); }
 
 #define FEW_K(NAME, PACKED, FIFTH)                                                                                                   \
     INLINE void NAME##_n(const uint8_t *packed, int64_t blocks, const struct few *f, const int NC)                                    \
@@ -151,8 +154,7 @@ INLINE void few_scale(const struct few *f, int64_t d_at, const __m512i *first, c
                     EACH_COLUMN first[c] = _mm512_dpbusd_epi32(first[c], low, x4(f, c, at + 64 * g + 4 * i));                        \
                     EACH_COLUMN second[c] = _mm512_dpbusd_epi32(second[c], high, x4(f, c, at + 64 * g + 32 + 4 * i));                \
                 }                                                                                                                    \
-                few_scale(f, AT256(d, g), first, second, _mm512_cvtepu8_epi32(_mm_loadu_si128((const void *)p->scale[2 * g])),       \
-                          _mm512_cvtepu8_epi32(_mm_loadu_si128((const void *)p->scale[2 * g + 1])), u, NC);                          \
+                few_scale(f, AT256(d, g), first, second, unsigned_scales(p->scale[2 * g]), unsigned_scales(p->scale[2 * g + 1]), u, NC); \
             }                                                                                                                        \
             __m512i minimums[4];                                                                                                     \
             UNROLL for (int j = 0; j < 4; j++) minimums[j] = _mm512_cvtepu8_epi16(_mm256_loadu_si256((const void *)p->min[j]));      \
@@ -190,7 +192,7 @@ INLINE void few_q6_k_n(const uint8_t *packed, int64_t blocks, const struct few *
             UNROLL for (int odd = 0; odd < 2; odd++)
             {
                 const int g = 2 * n + odd;
-                __m512i total[8];
+                __m512 total[8];
                 UNROLL for (int half = 0; half < 2; half++)
                 {
                     __m512i first[8], second[8];
@@ -204,12 +206,14 @@ INLINE void few_q6_k_n(const uint8_t *packed, int64_t blocks, const struct few *
                         w = few_beside(few_line_q6_k(p->line[n][i], odd, 1), fetch + 64 * slot + 64, NC > 2 && 64 * slot + 64 < half_bytes);
                         EACH_COLUMN second[c] = _mm512_dpbusd_epi32(second[c], w, x4(f, c, at + 64 * g + 32 + 4 * i));
                     }
-                    __m512i s0 = _mm512_cvtepi8_epi32(_mm_loadu_si128((const void *)p->scale[4 * g + half]));
-                    __m512i s1 = _mm512_cvtepi8_epi32(_mm_loadu_si128((const void *)p->scale[4 * g + 2 + half]));
-                    EACH_COLUMN first[c] = _mm512_add_epi32(_mm512_mullo_epi32(first[c], s0), _mm512_mullo_epi32(second[c], s1));
-                    EACH_COLUMN total[c] = half == 0 ? first[c] : _mm512_add_epi32(total[c], first[c]);
+                    __m512 s0 = signed_scales(p->scale[4 * g + half]), s1 = signed_scales(p->scale[4 * g + 2 + half]);
+                    EACH_COLUMN
+                    {
+                        __m512 pair = and_times(second[c], s1, times(first[c], s0));
+                        total[c] = half == 0 ? pair : _mm512_add_ps(total[c], pair);
+                    }
                 }
-                EACH_COLUMN u[c] = _mm512_fmadd_ps(_mm512_cvtepi32_ps(total[c]), x1(f, c, AT256(d, g)), u[c]);
+                EACH_COLUMN u[c] = _mm512_fmadd_ps(total[c], x1(f, c, AT256(d, g)), u[c]);
             }
         }
         few_finish256(f, at, halves16(p->d), _mm512_setzero_ps(), NULL, 0, u, NC);
@@ -217,10 +221,10 @@ INLINE void few_q6_k_n(const uint8_t *packed, int64_t blocks, const struct few *
 }
 FEW_SIZES(few_q6_k)
 
-INLINE __m512i code_scale(const uint8_t *p, const bool minimums)
+INLINE __m512 code_scale(const uint8_t *p, const bool minimums)
 {
     __m512i s = _mm512_cvtepi8_epi32(_mm_loadu_si128((const void *)p));
-    return minimums ? _mm512_and_si512(s, _mm512_set1_epi32(15)) : s;
+    return _mm512_cvtepi32_ps(minimums ? _mm512_and_si512(s, _mm512_set1_epi32(15)) : s);
 }
 
 // The codes of line i of 64 number g: of its first 32 columns and its second.
@@ -253,7 +257,7 @@ INLINE void few_codes_n(const struct code_kind *k, const uint8_t *p, int64_t blo
         EACH_COLUMN u[c] = _mm512_setzero_ps();
         for (int g = 0; g < 4; g++) {
             few_ahead4(p, bytes, g, NC);
-            __m512i total[8];
+            __m512 total[8];
             UNROLL for (int half = 0; half < halves; half++)
             {
                 __m512i first[8], second[8];
@@ -267,14 +271,14 @@ INLINE void few_codes_n(const struct code_kind *k, const uint8_t *p, int64_t blo
                     EACH_COLUMN second[c] = _mm512_dpbusd_epi32(second[c], w1, x4(f, c, at + 64 * g + 32 + 4 * i));
                 }
                 const uint8_t *scales = p + scales_at + 32 * halves * g;
-                __m512i s0 = code_scale(scales + 16 * half, minimums), s1 = code_scale(scales + 16 * (halves + half), minimums);
+                __m512 s0 = code_scale(scales + 16 * half, minimums), s1 = code_scale(scales + 16 * (halves + half), minimums);
                 EACH_COLUMN
                 {
-                    __m512i part = _mm512_add_epi32(_mm512_mullo_epi32(first[c], s0), _mm512_mullo_epi32(second[c], s1));
-                    total[c] = half == 0 ? part : _mm512_add_epi32(total[c], part);
+                    __m512 pair = and_times(second[c], s1, times(first[c], s0));
+                    total[c] = half == 0 ? pair : _mm512_add_ps(total[c], pair);
                 }
             }
-            EACH_COLUMN u[c] = _mm512_fmadd_ps(_mm512_cvtepi32_ps(total[c]), x1(f, c, AT256(d, g)), u[c]);
+            EACH_COLUMN u[c] = _mm512_fmadd_ps(total[c], x1(f, c, AT256(d, g)), u[c]);
         }
         __m512i pairs[8];
         if (minimums)
