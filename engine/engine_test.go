@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"math/rand/v2"
 	"os"
 	"runtime"
 	"strings"
@@ -170,6 +171,25 @@ func TestCancel(t *testing.T) {
 	defer stop()
 	for _, err := range e.Generate(waiting, Request{Prompt: "ab"}) {
 		assert.ErrorIs(t, err, context.DeadlineExceeded)
+	}
+}
+
+// TestCancelAnywhere cancels steps of more threads than cores at random moments: a thread that looks late must not miss a barrier.
+func TestCancelAnywhere(t *testing.T) {
+	e := openTiny(t, tiny, Options{Sequences: 1, Threads: 8})
+	random := rand.New(rand.NewPCG(1, 1))
+	for range 300 {
+		ctx, cancel := context.WithCancel(context.Background())
+		timer := time.AfterFunc(time.Duration(random.IntN(2000))*time.Microsecond, cancel)
+		var last error
+		for _, err := range e.Generate(ctx, Request{Prompt: "ab", MaxTokens: 400, IgnoreEnd: true, Sampling: greedy()}) {
+			last = err
+		}
+		timer.Stop()
+		cancel()
+		if last != nil {
+			require.ErrorIs(t, last, context.Canceled)
+		}
 	}
 }
 

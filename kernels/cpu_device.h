@@ -106,7 +106,7 @@ struct device {
     int32_t counter_stride;
 
     const struct infer_batch *batch;
-    int32_t abandon;
+    atomic_int abandon; // 1 + the stage after which the step ends; 0: it goes on
     struct infer_timing timing;
     void *owned[16]; // allocations with the device's life, besides packed weights
     int32_t owned_count;

@@ -571,7 +571,7 @@ static void walk(void *device, int thread)
                 run_step(d, j, thread);
         if (thread == 0) {
             if (d->batch->cancel && __atomic_load_n(d->batch->cancel, __ATOMIC_RELAXED))
-                d->abandon = 1;
+                atomic_store_explicit(&d->abandon, i + 1, memory_order_relaxed);
             int64_t now = clock_ns();
             d->timing.ops_ns[d->plan.ops[d->steps[g->first + g->count - 1].op].kind & 31] += now - since;
             infer_team_barrier(d->team);
@@ -580,7 +580,10 @@ static void walk(void *device, int thread)
         } else {
             infer_team_barrier(d->team);
         }
-        if (d->abandon)
+        // A thread that is late to look must not take the end after a later stage for the end after this one: the first would then
+        // wait for it at a barrier that it never reaches.
+        int last = atomic_load_explicit(&d->abandon, memory_order_relaxed);
+        if (last != 0 && last <= i + 1)
             return;
     }
 }
@@ -589,7 +592,7 @@ int infer_cpu_run(void *device, const struct infer_batch *batch, const float **l
 {
     struct device *d = device;
     d->batch = batch;
-    d->abandon = 0;
+    atomic_store(&d->abandon, 0);
     if (batch->rows <= 0 || batch->rows > d->plan.max_rows || batch->wanted_count > d->plan.max_wanted) {
         snprintf(d->error, sizeof d->error, "batch of %d rows, %d wanted; the plan allows %d and %d", batch->rows, batch->wanted_count, d->plan.max_rows, d->plan.max_wanted);
         return INFER_ERR_INVALID;
@@ -604,7 +607,7 @@ int infer_cpu_run(void *device, const struct infer_batch *batch, const float **l
     infer_team_run(d->team, d->active, walk, d);
     int64_t end = clock_ns();
     infer_pace_report(&d->pace, batch->rows, end - begin, d->wait_ns, end);
-    if (d->abandon)
+    if (atomic_load(&d->abandon))
         return INFER_ERR_CANCELLED;
     *logits = d->plan.logits >= 0 ? activation(d, d->plan.logits, 0) : NULL;
     return INFER_OK;
