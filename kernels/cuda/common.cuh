@@ -5,8 +5,6 @@
 #include <stdint.h>
 #ifdef INFER_CUDA_EMULATE
 #include "emulate/emulate.h"
-#else
-#include <cuda_fp16.h>
 #endif
 
 // Every lane gets the same sum: the tree does not depend on the lane.

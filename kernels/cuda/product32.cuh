@@ -25,7 +25,9 @@ static __device__ __forceinline__ float load_half(const uint8_t *p)
     float v = e == 31 ? (m ? NAN : INFINITY) : e == 0 ? ldexpf((float)m, -24) : ldexpf((float)(m | 1024), (int)e - 25);
     return h >> 15 ? -v : v;
 #else
-    return __half2float(*(const __half *)p);
+    float v; // cuda_fp16.h would need headers that the compiler's own package lacks
+    asm("cvt.f32.f16 %0, %1;" : "=f"(v) : "h"(*(const uint16_t *)p));
+    return v;
 #endif
 }
 
