@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"time"
+
+	"github.com/infer-go/infer/engine/cache"
 )
 
 // BenchSpec is one speed test: tokens read as a prompt, or generated, after depth tokens that are not timed, for several
@@ -24,35 +26,34 @@ func (e *Engine) Bench(ctx context.Context, b BenchSpec) (time.Duration, error) 
 		return 0, fmt.Errorf("bench: %d prompt tokens and %d generated: expected one of them, and a depth of 0 or more, found %d", b.Prompt, b.Generate, b.Depth)
 	}
 	random := rand.New(rand.NewPCG(1, 2))
-	sessions := make([]*session, n)
-	for i := range sessions {
-		s, err := e.Session(ctx)
-		if err != nil {
+	d, err := e.newDirect(ctx)
+	if err != nil {
+		return 0, err
+	}
+	defer d.close()
+	parts := make([]part, n)
+	for i := range parts {
+		if parts[i].sequence, err = d.sequence(ctx, directKey, nil); err != nil {
 			return 0, err
 		}
-		defer s.Close()
-		sessions[i] = s.inner
-		if b.Depth > 0 {
-			if err := e.feed(ctx, sessions[i], b.Depth, random); err != nil {
-				return 0, err
-			}
+		if err := d.feed(ctx, parts[i].sequence, b.Depth, random); err != nil {
+			return 0, err
 		}
 	}
 	start := time.Now()
 	if b.Prompt > 0 {
-		for _, s := range sessions {
-			if err := e.feed(ctx, s, b.Prompt, random); err != nil {
+		for _, p := range parts {
+			if err := d.feed(ctx, p.sequence, b.Prompt, random); err != nil {
 				return 0, err
 			}
 		}
 		return time.Since(start), nil
 	}
 	for range b.Generate {
-		all := make([]work, n)
-		for i, s := range sessions {
-			all[i] = work{s, []int32{random.Int32N(int32(e.model.Vocab))}, 1}
+		for i := range parts {
+			parts[i].ids, parts[i].wanted = []int32{random.Int32N(int32(e.model.Vocab))}, 1
 		}
-		if err := e.step(ctx, all, nil); err != nil {
+		if err := d.step(ctx, parts, nil); err != nil {
 			return 0, err
 		}
 	}
@@ -60,18 +61,18 @@ func (e *Engine) Bench(ctx context.Context, b BenchSpec) (time.Duration, error) 
 }
 
 // feed reads n random tokens in full steps, with the last one's logits.
-func (e *Engine) feed(ctx context.Context, s *session, n int, random *rand.Rand) error {
+func (d *direct) feed(ctx context.Context, s *cache.Sequence, n int, random *rand.Rand) error {
 	for n > 0 {
-		ids := make([]int32, min(n, e.options.StepRows))
+		ids := make([]int32, min(n, d.engine.options.StepRows))
 		for i := range ids {
-			ids[i] = random.Int32N(int32(e.model.Vocab))
+			ids[i] = random.Int32N(int32(d.engine.model.Vocab))
 		}
 		n -= len(ids)
 		wanted := 0
 		if n == 0 {
 			wanted = 1
 		}
-		if err := s.step(ctx, ids, wanted, nil); err != nil {
+		if err := d.step(ctx, []part{{sequence: s, ids: ids, wanted: wanted}}, nil); err != nil {
 			return err
 		}
 	}

@@ -1,6 +1,9 @@
 package engine
 
-import "github.com/infer-go/infer/kernels"
+import (
+	"github.com/infer-go/infer/engine/cache"
+	"github.com/infer-go/infer/kernels"
+)
 
 // device computes batches for an engine. [kernels.Device] does it from a plan that engine/arch recorded; where the architecture has
 // none, another engine can stand in behind the same methods: see foreign.go.
@@ -11,7 +14,7 @@ type device interface {
 	Cancel() // makes a Run in progress return kernels.ErrCancelled soon; from any goroutine
 	Close()
 
-	CopyPage(kind, from, to int) error
+	cache.Device
 
 	Describe() string
 	Variant() string

@@ -176,10 +176,7 @@ func (e *Engine) encoderLimits() kernels.Limits {
 			o.StepRows = max(o.StepRows, e.context)
 		}
 	}
-	l := kernels.Limits{MaxRows: o.StepRows, MaxWanted: o.StepRows, CacheDType: kernels.F32}
-	if o.CacheType == "f16" {
-		l.CacheDType = kernels.F16
-	}
+	l := kernels.Limits{MaxRows: o.StepRows, MaxWanted: o.StepRows, CacheDType: o.cacheDType()}
 	for range p.PageKinds {
 		l.Pages = append(l.Pages, (max(e.context, o.StepRows)+kernels.PageTokens-1)/kernels.PageTokens+mostTexts)
 	}
@@ -298,15 +295,11 @@ func (c *encoder) add(e *Engine, in input, from, n int) {
 
 // encode1 computes the batch and calls use with its results [wanted][stride].
 func (e *Engine) encode1(ctx context.Context, use func(results []float32, stride int) error) error {
-	if err := e.enter(); err != nil {
+	giveBack, err := e.loop.borrow(ctx)
+	if err != nil {
 		return err
 	}
-	defer e.leave()
-	e.mutex.Lock()
-	defer e.mutex.Unlock()
-	if err := ctx.Err(); err != nil {
-		return err
-	}
+	defer giveBack()
 	c := &e.encoder
 	b := &c.batch
 	b.SequenceCount, b.TablePages, b.Pages = len(c.pages), 0, b.Pages[:0]
@@ -321,17 +314,9 @@ func (e *Engine) encode1(ctx context.Context, use func(results []float32, stride
 			}
 		}
 	}
-	stop := context.AfterFunc(ctx, e.device.Cancel)
-	results, err := e.device.Run(b)
-	stop()
-	if err != nil {
-		if errors.Is(err, kernels.ErrCancelled) && ctx.Err() != nil {
-			return ctx.Err()
-		}
+	results, err := e.runFor(ctx, b)
+	if err != nil || use == nil {
 		return err
-	}
-	if use == nil {
-		return nil
 	}
 	return use(results, e.device.LogitsStride())
 }

@@ -44,7 +44,7 @@ func openTiny(t testing.TB, m tinyModel, o Options) *Engine {
 	e, err := Open(m.write(t), o)
 	require.NoError(t, err)
 	t.Cleanup(func() {
-		assert.NoError(t, e.checkPools())
+		assert.NoError(t, e.checkCache())
 		assert.NoError(t, e.Close())
 	})
 	return e
@@ -109,6 +109,7 @@ func TestSessionReuse(t *testing.T) {
 					require.NoError(t, err)
 					ids, usage = append(ids, token.ID), token.Usage
 				}
+				r.CacheKey = tail
 				fresh, _, last := collect(t, e, r)
 				assert.Equal(t, fresh, ids, tail)
 				assert.Zero(t, last.Usage.CachedTokens)
@@ -149,7 +150,7 @@ func TestVariants(t *testing.T) {
 }
 
 func TestCancel(t *testing.T) {
-	e := openTiny(t, tiny, Options{Sequences: 1})
+	e := openTiny(t, tiny, Options{Sequences: 1, Context: 1 << 14})
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()
 	count := 0
@@ -163,9 +164,8 @@ func TestCancel(t *testing.T) {
 	assert.ErrorIs(t, last, context.Canceled)
 	assert.LessOrEqual(t, count, 6, "cancelled within a step")
 	// A request that waits for a sequence gives up too.
-	s, err := e.Session(context.Background())
-	require.NoError(t, err)
-	defer s.Close()
+	_, end := keepBusy(t, e)
+	defer end()
 	waiting, stop := context.WithTimeout(context.Background(), 10*time.Millisecond)
 	defer stop()
 	for _, err := range e.Generate(waiting, Request{Prompt: "ab"}) {

@@ -75,6 +75,9 @@ func hintForeign(err error) error {
 // states hold, is its own affair.
 func (e *Engine) openForeign() error {
 	o := &e.options
+	if o.CacheType == "q8_0" {
+		return errors.New("cache type q8_0: llama.cpp's cache is f16 or f32 here")
+	}
 	o.complete()
 	name, _, err := e.file.Metadata.String("general.architecture")
 	if err != nil {
@@ -105,8 +108,7 @@ func (e *Engine) openForeign() error {
 	if e.text, err = newText(e.file, e.model.Vocab, o); err != nil {
 		return err
 	}
-	e.pools = []*cache.Pool{cache.NewPool(pages)}
-	e.slots = make(chan struct{}, o.Sequences)
+	e.kinds, e.maxWanted = []cache.Kind{{Pages: pages}}, o.StepRows
 	return nil
 }
 

@@ -26,7 +26,7 @@ func openForeignCase(t *testing.T, name string, o Options) *Engine {
 	e, err := Open(fixtures.Path(t, "conformance", "cases", name, "model.gguf"), o)
 	require.NoError(t, err)
 	t.Cleanup(func() {
-		assert.NoError(t, e.checkPools())
+		assert.NoError(t, e.checkCache())
 		assert.NoError(t, e.Close())
 		assert.NoError(t, e.Close())
 	})

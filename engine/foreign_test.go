@@ -51,7 +51,7 @@ func TestTrace(t *testing.T) {
 		plain, err := allLogits(path, tokens, 0, Options{})
 		require.NoError(t, err)
 		requireSameBits(t, plain, want, "with and without activations kept")
-		require.NoError(t, e.checkPools())
+		require.NoError(t, e.checkCache())
 		require.NoError(t, e.Close())
 	}
 }

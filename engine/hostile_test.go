@@ -298,7 +298,7 @@ func tryPath(t testing.TB, path string, o Options, flags byte) (opened bool) {
 		_, _ = e.Tokenize("ab \xff<s>", true)
 		_, _ = e.Render([]Message{{Role: "user", Content: "hi"}}, nil)
 	}
-	require.NoError(t, e.checkPools())
+	require.NoError(t, e.checkCache())
 	require.NoError(t, e.Close())
 	return true
 }

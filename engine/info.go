@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"context"
 	"time"
 
 	"github.com/infer-go/infer/engine/arch"
@@ -34,11 +35,11 @@ func (e *Engine) LoadTime() time.Duration { return e.loadTime }
 
 // OpTimes returns the time spent by op since the model was opened, as the device's first thread saw it.
 func (e *Engine) OpTimes() map[kernels.OpKind]time.Duration {
-	e.mutex.Lock()
-	defer e.mutex.Unlock()
-	if e.device == nil {
+	giveBack, err := e.loop.borrow(context.Background())
+	if err != nil {
 		return nil
 	}
+	defer giveBack()
 	times := map[kernels.OpKind]time.Duration{}
 	for k, ns := range e.device.Timing() {
 		times[k] = time.Duration(ns)

@@ -23,21 +23,24 @@ func (e *Engine) logits(ctx context.Context, tokens []int32, chunk int, pick fun
 	if chunk <= 0 || chunk > e.options.StepRows {
 		chunk = e.options.StepRows
 	}
-	outer, err := e.Session(ctx)
+	d, err := e.newDirect(ctx)
 	if err != nil {
 		return err
 	}
-	defer outer.Close()
-	s := outer.inner
+	defer d.close()
+	s, err := d.sequence(ctx, directKey, nil)
+	if err != nil {
+		return err
+	}
 	for len(tokens) > 0 {
-		n, first := min(chunk, len(tokens)), s.length
+		n, first := min(chunk, len(tokens)), s.Len()
 		wanted := 0
 		for i := n - 1; i >= 0; i-- {
 			if pick(first + i) {
 				wanted = n - i
 			}
 		}
-		err := s.step(ctx, tokens[:n], wanted, func(logits []float32, stride int) error {
+		err := d.step(ctx, []part{{sequence: s, ids: tokens[:n], wanted: wanted}}, func(logits []float32, stride int) error {
 			for i := range wanted {
 				position := first + n - wanted + i
 				if !pick(position) {

@@ -18,22 +18,35 @@ const (
 	DefaultContext   = 8192 // tokens, or the model's own length where that is shorter
 	DefaultStepRows  = 512  // tokens computed in one step of a prefill
 	DefaultSequences = 4
+	DefaultQueue     = 1024 // requests that wait
 )
 
 // Options say how a model is opened. The zero value is a good default.
 type Options struct {
 	Context   int    // tokens a sequence can have; 0: the model's own length, at most DefaultContext
-	Sequences int    // sequences of full length that the cache has room for; 0: DefaultSequences
+	Sequences int    // answers that are generated at the same time at most; 0: DefaultSequences
+	Cache     string // memory of the cache, as "2GiB" or "40%" of what is available; empty: room for Sequences of full length
 	Threads   int    // 0: one a core
 	Variant   string // instruction set ("avx512", "avx2", "ref"); empty: $INFER_CPU, else the best
-	CacheType string // "f16" or "f32"; empty: f16, for embeddings f32
+	CacheType string // "f16", "q8_0" (half the memory, less exact) or "f32"; empty: f16, for embeddings f32
 	NoRepack  bool   // use the weights as they lie in the file: less memory, slower
 	StepRows  int    // tokens of a step; 0: DefaultStepRows, or the context of a model that must see a text whole
 	AllLogits bool   // reserve memory for the logits of every row of a step, as Logits and Perplexity need
 	Trace     bool   // keep what every op of a step computed, as Trace needs
 
+	TargetITL time.Duration // time between two tokens of an online request that prompts of others should not exceed; 0: none
+	// MicroBatchWindow is how long a request of the micro-batch lane may wait for others that fill its batch; 0: it does not wait.
+	MicroBatchWindow time.Duration
+	MaxWait          time.Duration      // refuse requests whose first token is predicted to come later; 0: none
+	Queue            int                // requests that may wait; 0: DefaultQueue
+	Tenants          map[string]float64 // weights of tenants, whose shares of the machine are fair otherwise; others have 1
+	ParkDir          string             // where the memory of preempted requests goes when ParkBytes are used; empty: nowhere
+	ParkBytes        int64              // host memory for it; 0: as much as it takes
+
+	NoSpeculation bool // compute no guessed tokens ahead, for any request
+
 	Backend string       // BackendNative or BackendLlamaCPP; empty: native where the architecture is, else llama.cpp where the build has it
-	Log     *slog.Logger // of what llama.cpp says; nil: dropped
+	Log     *slog.Logger // of what llama.cpp says, and of faults; nil: dropped
 
 	// Pooling opens a model for Embed: "mean", "cls" or "last" pooling instead of the file's. "none" opens one for Generate whose
 	// file names a pooling. Empty: what the file says.
@@ -63,12 +76,13 @@ type Engine struct {
 	threads                                  int
 	loadTime                                 time.Duration
 
-	slots  chan struct{} // one a sequence in use
-	mutex  sync.Mutex    // held for a step, and by whoever touches the pools
-	pools  []*cache.Pool
-	batch  kernels.Batch
-	closed bool
-	active sync.WaitGroup
+	loop      *loop
+	kinds     []cache.Kind
+	maxWanted int           // rows whose logits a step can give
+	directs   chan struct{} // has room for one call outside of the schedule
+	print     fingerprint
+	closing   sync.Once
+	closed    error
 }
 
 // Open opens the model in a GGUF file (or the first part of a split set), reserves all memory that its steps need, and
@@ -82,8 +96,14 @@ func Open(path string, o Options) (*Engine, error) {
 	if err != nil {
 		return nil, err
 	}
-	e := &Engine{file: file, options: o, path: file.Paths[0], quantization: Quantization(file)}
-	if err := e.open(); err != nil {
+	e := &Engine{file: file, options: o, path: file.Paths[0], quantization: Quantization(file), directs: make(chan struct{}, 1)}
+	e.loop = newLoop(e)
+	err = e.open()
+	if err == nil {
+		err = e.loop.prepare()
+	}
+	go e.loop.run()
+	if err != nil {
 		return nil, errors.Join(err, e.Close())
 	}
 	e.description, e.variant, e.threads = e.device.Describe(), e.device.Variant(), e.device.Threads()
@@ -115,17 +135,16 @@ func (e *Engine) open() error {
 			e.context = min(e.context, model.ContextLength)
 		}
 	}
-	limits := e.limits()
+	limits, err := e.limits()
+	if err != nil {
+		return fmt.Errorf("%s: %w", e.file.Paths[0], err)
+	}
 	if err := model.Plan.Finish(limits); err != nil {
 		return fmt.Errorf("%s: %w", e.file.Paths[0], err)
 	}
 	if e.text, err = newText(e.file, model.Vocab, o); err != nil {
 		return err
 	}
-	for _, n := range limits.Pages {
-		e.pools = append(e.pools, cache.NewPool(n))
-	}
-	e.slots = make(chan struct{}, o.Sequences)
 	return e.openDevice()
 }
 
@@ -133,15 +152,21 @@ func (o *Options) check() error {
 	if o.Sequences == 0 {
 		o.Sequences = DefaultSequences
 	}
+	if o.Queue == 0 {
+		o.Queue = DefaultQueue
+	}
 	switch {
-	case o.CacheType != "" && o.CacheType != "f16" && o.CacheType != "f32":
-		return fmt.Errorf("cache type %q: expected f16 or f32", o.CacheType)
+	case o.CacheType != "" && o.CacheType != "f16" && o.CacheType != "f32" && o.CacheType != "q8_0":
+		return fmt.Errorf("cache type %q: expected f16, q8_0 or f32", o.CacheType)
 	case o.Context < 0 || o.Context > 1<<26:
 		return fmt.Errorf("context of %d tokens: expected 1 to %d, or 0 for the model's own", o.Context, 1<<26)
 	case o.StepRows < 0 || o.StepRows > 1<<16:
 		return fmt.Errorf("step of %d tokens: expected 1 to %d", o.StepRows, 1<<16)
 	case o.Sequences < 0 || o.Sequences > 1<<16:
 		return fmt.Errorf("%d sequences: expected 1 to %d", o.Sequences, 1<<16)
+	case o.Queue < 0 || min(o.TargetITL, o.MicroBatchWindow, o.MaxWait) < 0 || o.ParkBytes < 0:
+		return fmt.Errorf("queue of %d, target of %v, window of %v, wait of %v, %d bytes for parking: expected 0 or more", o.Queue, o.TargetITL,
+			o.MicroBatchWindow, o.MaxWait, o.ParkBytes)
 	}
 	return nil
 }
@@ -156,33 +181,41 @@ func (o *Options) complete() {
 	}
 }
 
-// limits sizes the plan: full tables for every sequence, of windowed layers only what their window and a step cover.
-func (e *Engine) limits() kernels.Limits {
+func (o *Options) cacheDType() kernels.DType {
+	switch o.CacheType {
+	case "f32":
+		return kernels.F32
+	case "q8_0":
+		return kernels.Q8_0
+	}
+	return kernels.F16
+}
+
+// limits sizes the plan, and the cache as the options say.
+func (e *Engine) limits() (kernels.Limits, error) {
 	o := &e.options
 	if e.model.Pooling != arch.NoPooling {
-		return e.encoderLimits()
+		return e.encoderLimits(), nil
 	}
 	o.complete()
-	l := kernels.Limits{KeepActivations: o.Trace, MaxRows: o.StepRows, MaxWanted: min(o.StepRows, max(o.Sequences, scoreRows)), CacheDType: kernels.F16}
+	e.maxWanted = min(o.StepRows, max(2*o.Sequences, scoreRows))
 	if o.AllLogits {
-		l.MaxWanted = o.StepRows
+		e.maxWanted = o.StepRows
 	}
-	if o.CacheType == "f32" {
-		l.CacheDType = kernels.F32
+	l := kernels.Limits{KeepActivations: o.Trace, MaxRows: o.StepRows, MaxWanted: e.maxWanted, CacheDType: o.cacheDType()}
+	var err error
+	if e.kinds, err = e.sizeCache(l.CacheDType); err != nil {
+		return l, err
 	}
-	for _, k := range e.model.Plan.PageKinds {
-		pages := (e.context + kernels.PageTokens - 1) / kernels.PageTokens
-		if k.Window > 0 {
-			pages = min(pages, (k.Window+o.StepRows)/kernels.PageTokens+2)
-		}
-		l.Pages = append(l.Pages, pages*o.Sequences)
+	for _, k := range e.kinds {
+		l.Pages = append(l.Pages, k.Pages)
 	}
-	return l
+	return l, nil
 }
 
 func (e *Engine) openDevice() error {
 	o := &e.options
-	device, err := kernels.OpenCPU(kernels.DeviceOptions{Threads: o.Threads, Repack: !o.NoRepack, Variant: o.Variant, FailNth: o.FailNth})
+	device, err := kernels.OpenCPU(kernels.DeviceOptions{Threads: o.Threads, Repack: !o.NoRepack, Variant: o.Variant, Mapped: e.file.Mapped(), FailNth: o.FailNth})
 	if err != nil {
 		return err
 	}
@@ -197,35 +230,16 @@ func (e *Engine) openDevice() error {
 	return nil
 }
 
-// Close waits for running requests, which end with [ErrClosed] at their next step, and frees everything. It is idempotent.
+// Close ends running requests with [ErrClosed] after the step that is being computed, and frees everything. It is idempotent.
 func (e *Engine) Close() error {
-	e.mutex.Lock()
-	e.closed = true
-	e.mutex.Unlock()
-	e.active.Wait()
-	e.mutex.Lock()
-	defer e.mutex.Unlock()
-	if e.device != nil {
-		e.device.Close()
-		e.device = nil
-	}
-	if e.file == nil {
-		return nil
-	}
-	err := e.file.Close()
-	e.file = nil
-	return err
+	e.closing.Do(func() {
+		e.loop.close()
+		e.print.mutex.Lock()
+		defer e.print.mutex.Unlock()
+		if e.device != nil {
+			e.device.Close()
+		}
+		e.closed = e.file.Close()
+	})
+	return e.closed
 }
-
-// enter registers a request; leave must be called where it returns nil.
-func (e *Engine) enter() error {
-	e.mutex.Lock()
-	defer e.mutex.Unlock()
-	if e.closed {
-		return ErrClosed
-	}
-	e.active.Add(1)
-	return nil
-}
-
-func (e *Engine) leave() { e.active.Done() }

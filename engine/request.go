@@ -1,13 +1,25 @@
 package engine
 
 import (
+	"errors"
 	"fmt"
 	"strings"
 	"time"
 
+	"github.com/infer-go/infer/engine/cache"
+	"github.com/infer-go/infer/engine/schedule"
 	"github.com/infer-go/infer/sampler"
 	"github.com/infer-go/infer/tokenizer"
 	"github.com/infer-go/infer/tokenizer/chat"
+)
+
+// Errors of requests; use errors.Is.
+var (
+	ErrClosed       = errors.New("the engine is closed")
+	ErrTooLong      = errors.New("too long for the context")
+	ErrCacheFull    = cache.ErrFull
+	ErrInternal     = errors.New("internal fault of the engine") // the engine has ended; a program that uses it has not
+	ErrNoVocabulary = errors.New("the file has no vocabulary")
 )
 
 // Message is one turn of a conversation.
@@ -25,6 +37,19 @@ type Request struct {
 	IgnoreEnd bool            // do not stop at the model's end tokens
 
 	TemplateContext *chat.Dict // more variables for the template, for example enable_thinking
+
+	Choices  int           // answers to the prompt, which is computed once; 0: one. Answer i samples with Sampling.Seed + i
+	Lane     schedule.Lane // schedule.Online, schedule.MicroBatch or schedule.Batch
+	Priority int           // within the lane: higher goes first
+	Deadline time.Time     // when the request ends with context.DeadlineExceeded, and what orders requests of one priority; zero: none
+	Tenant   string        // whose share of the machine it counts for
+	CacheKey string        // requests with different keys share nothing in the cache
+	Buffer   int           // events kept for a reader that is slow; 0: DefaultBuffer
+
+	NoSpeculation bool // compute no guessed tokens ahead; the answer is the same with and without
+
+	draft   func(choice int) drafter           // tests: guesses instead of the usual one
+	observe func(choice int, logits []float32) // tests: sees the logits [vocab] before each token
 }
 
 // FinishReason says why a generation ended.
@@ -50,13 +75,14 @@ type Token struct {
 // Usage is what a request took.
 type Usage struct {
 	PromptTokens    int           // of the whole prompt
-	CachedTokens    int           // of them, already in the session
+	CachedTokens    int           // of them, already in the cache
 	GeneratedTokens int           // the end token included
-	Queue           time.Duration // waiting for a free sequence
+	Queue           time.Duration // waiting to be started
 	FirstToken      time.Duration // from the request's begin: time to first token
 	Prefill         time.Duration // computing the prompt
 	Decode          time.Duration // from the first token to the last
 	Stopped         string        // the stop text that was met, or the end token's text
+	Timeline        Timeline      // where the time went
 }
 
 // ChatTemplate returns the template in use and where it comes from: "file", or a built-in's name.
@@ -113,6 +139,9 @@ func (e *Engine) Render(messages []Message, extra *chat.Dict) (string, error) {
 	}
 	return s, nil
 }
+
+// Encode returns the tokens of a request's prompt.
+func (e *Engine) Encode(r Request) ([]int32, error) { return e.encode(&r) }
 
 // encode turns a request into its prompt's tokens.
 func (e *Engine) encode(r *Request) ([]int32, error) {

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math"
 
+	"github.com/infer-go/infer/engine/cache"
 	"github.com/infer-go/infer/kernels"
 )
 
@@ -79,13 +80,15 @@ func (e *Engine) ScoreTokens(ctx context.Context, prefix []int32, continuations 
 			return nil, fmt.Errorf("continuation %d: %w: %d tokens with the prefix, the context has %d", i, ErrTooLong, n, e.context)
 		}
 	}
-	outer, err := e.Session(ctx)
+	d, err := e.newDirect(ctx)
 	if err != nil {
 		return nil, err
 	}
-	defer outer.Close()
-	s := &scoring{engine: e, prefix: outer.inner, out: make([]Scored, len(continuations))}
-	defer s.close()
+	defer d.close()
+	s := &scoring{engine: e, direct: d, out: make([]Scored, len(continuations))}
+	if s.prefix, err = d.sequence(ctx, "", prefix); err != nil {
+		return nil, err
+	}
 	if err := s.readPrefix(ctx, prefix, continuations); err != nil {
 		return nil, err
 	}
@@ -127,7 +130,8 @@ func Probabilities(scores []Scored) []float64 {
 // scoring is the state of one call.
 type scoring struct {
 	engine  *Engine
-	prefix  *session
+	direct  *direct
+	prefix  *cache.Sequence
 	waiting []*continuation
 	running []*continuation // they hold pages
 	out     []Scored
@@ -135,27 +139,21 @@ type scoring struct {
 
 // continuation is one that has more than its first token, which the prefix's own logits score.
 type continuation struct {
-	index   int
-	ids     []int32
-	session *session
-	done    int // ids computed
-}
-
-func (s *scoring) close() {
-	for _, c := range s.running {
-		c.session.close()
-	}
+	index    int
+	ids      []int32
+	sequence *cache.Sequence
+	done     int // ids computed
 }
 
 // readPrefix computes the prefix and scores the first token of each continuation.
 func (s *scoring) readPrefix(ctx context.Context, prefix []int32, continuations [][]int32) error {
-	rows := s.engine.options.StepRows
-	for ; len(prefix) > rows; prefix = prefix[rows:] {
-		if err := s.prefix.step(ctx, prefix[:rows], 0, nil); err != nil {
+	rows, computed := s.engine.options.StepRows, s.prefix.Len()
+	for prefix = prefix[computed:]; len(prefix) > rows; prefix = prefix[rows:] {
+		if err := s.direct.step(ctx, []part{{sequence: s.prefix, ids: prefix[:rows]}}, nil); err != nil {
 			return err
 		}
 	}
-	return s.prefix.step(ctx, prefix, 1, func(logits []float32, _ int) error {
+	return s.direct.step(ctx, []part{{sequence: s.prefix, ids: prefix, wanted: 1}}, func(logits []float32, _ int) error {
 		total := logSum(logits[:s.engine.model.Vocab])
 		for i, c := range continuations {
 			s.out[i].Tokens = append(s.out[i].Tokens, float64(logits[c[0]])-total)
@@ -170,20 +168,20 @@ func (s *scoring) step(ctx context.Context) error {
 	for len(s.waiting) > 0 && len(s.running) < e.model.Plan.MaxWanted && s.fits(s.waiting[0]) {
 		c := s.waiting[0]
 		var err error
-		if c.session, err = s.prefix.fork(); err != nil {
+		if c.sequence, err = s.direct.fork(ctx, s.prefix); err != nil {
 			return err
 		}
 		s.running, s.waiting = append(s.running, c), s.waiting[1:]
 	}
 	left := min(e.options.StepRows, e.model.Plan.MaxWanted)
-	var all []work
+	var all []part
 	for _, c := range s.running {
 		if n := min(left, len(c.ids)-1-c.done); n > 0 {
-			all = append(all, work{session: c.session, ids: c.ids[c.done:][:n], wanted: n})
+			all = append(all, part{sequence: c.sequence, ids: c.ids[c.done:][:n], wanted: n})
 			left -= n
 		}
 	}
-	err := e.step(ctx, all, func(logits []float32, stride int) error {
+	err := s.direct.step(ctx, all, func(logits []float32, stride int) error {
 		row := 0
 		for i, w := range all {
 			c := s.running[i]
@@ -205,7 +203,9 @@ func (s *scoring) step(ctx context.Context) error {
 			kept = append(kept, c)
 			continue
 		}
-		c.session.close()
+		if err := s.direct.end(ctx, c.sequence); err != nil {
+			return err
+		}
 	}
 	s.running = kept
 	return nil
@@ -217,17 +217,23 @@ func (s *scoring) fits(c *continuation) bool {
 	if len(s.running) == 0 {
 		return true
 	}
-	for kind, pool := range s.engine.pools {
+	for i, k := range s.engine.loop.kinds {
+		if k.State { // each reads one slot and writes another
+			if 2*(len(s.running)+2) > k.Pages {
+				return false
+			}
+			continue
+		}
 		held := s.ownPages(c)
 		for _, r := range s.running {
 			held += s.ownPages(r)
 		}
-		for _, page := range s.prefix.pages[kind] {
+		for _, page := range s.prefix.Table(i) {
 			if page >= 0 {
 				held++
 			}
 		}
-		if held > pool.Size()/s.engine.options.Sequences {
+		if held > k.Pages/s.engine.options.Sequences {
 			return false
 		}
 	}
@@ -236,43 +242,8 @@ func (s *scoring) fits(c *continuation) bool {
 
 // ownPages is how many pages a continuation needs that it does not share.
 func (s *scoring) ownPages(c *continuation) int {
-	end := s.prefix.length + len(c.ids) - 1
-	return (end+kernels.PageTokens-1)/kernels.PageTokens - s.prefix.length/kernels.PageTokens
-}
-
-// fork returns a session that continues where this one is: whole pages are shared, the last partial one is copied.
-func (s *session) fork() (*session, error) {
-	e := s.engine
-	e.mutex.Lock()
-	defer e.mutex.Unlock()
-	if e.closed {
-		return nil, ErrClosed
-	}
-	f := e.newSession()
-	for kind, pages := range s.pages {
-		whole := s.length / kernels.PageTokens
-		for i, page := range pages[:min(whole, len(pages))] {
-			if page >= 0 {
-				e.pools[kind].Hold(pages[i])
-			}
-			f.pages[kind] = append(f.pages[kind], page)
-		}
-		if s.length%kernels.PageTokens == 0 {
-			continue
-		}
-		page, ok := e.pools[kind].Take()
-		if !ok {
-			f.release()
-			return nil, fmt.Errorf("%w: all %d pages are held", ErrCacheFull, e.pools[kind].Size())
-		}
-		f.pages[kind] = append(f.pages[kind], page)
-		if err := e.device.CopyPage(kind, int(pages[whole]), int(page)); err != nil {
-			f.release()
-			return nil, err
-		}
-	}
-	f.length = s.length
-	return f, nil
+	end := s.prefix.Len() + len(c.ids) - 1
+	return (end+kernels.PageTokens-1)/kernels.PageTokens - s.prefix.Len()/kernels.PageTokens
 }
 
 // logSum is the logarithm of the sum of e^l over all logits.

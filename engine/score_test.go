@@ -63,10 +63,8 @@ func TestScoreTokens(t *testing.T) {
 					got, err := engine.ScoreTokens(context.Background(), prefix, continuations)
 					require.NoError(t, err)
 					assert.Equal(t, want, got, "prefix of %d", n)
-					require.NoError(t, engine.checkPools())
-					for _, p := range engine.pools {
-						assert.Equal(t, p.Size(), p.Free())
-					}
+					require.NoError(t, engine.checkCache())
+					requireIdle(t, engine)
 				}
 			}
 		})
@@ -112,7 +110,7 @@ func TestScoreRefuses(t *testing.T) {
 	cancel()
 	_, err = e.ScoreTokens(cancelled, []int32{1}, [][]int32{{1, 2}})
 	assert.ErrorIs(t, err, context.Canceled)
-	require.NoError(t, e.checkPools())
+	require.NoError(t, e.checkCache())
 	_, err = e.Embed(ctx, []string{"a"}, EmbedOptions{})
 	assert.ErrorIs(t, err, ErrNotEmbedding)
 	_, err = e.Rerank(ctx, "a", []string{"a"}, RerankOptions{})

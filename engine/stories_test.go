@@ -33,5 +33,5 @@ func TestStories(t *testing.T) {
 		b.WriteString(token.Text)
 	}
 	assert.True(t, strings.HasPrefix(b.String(), storiesText), "%q", b.String())
-	require.NoError(t, e.checkPools())
+	require.NoError(t, e.checkCache())
 }

@@ -20,6 +20,7 @@ type tinyModel struct {
 	experts, used                   uint32
 	window                          uint32 // > 0: a Gemma 2, whose even layers have this window
 	noVocabulary                    bool
+	tied                            bool   // the embedding table is the output matrix
 	arch                            string // empty: by the window
 	template                        string
 	rank                            string // a reranker's template
@@ -111,7 +112,7 @@ func (m tinyModel) tensors(w *gguf.Writer) {
 	}
 	matrix := func(name string, shape ...int64) { add(name, 1.5/math.Sqrt(float64(shape[0])), shape...) }
 	add("token_embd.weight", 1, m.dim, tinyVocab)
-	if m.window == 0 {
+	if m.window == 0 && !m.tied {
 		matrix("output.weight", m.dim, tinyVocab)
 	}
 	add("output_norm.weight", 0.1, m.dim)

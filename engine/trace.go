@@ -31,20 +31,25 @@ func (e *Engine) Trace(ctx context.Context, tokens []int32, use func(Activation)
 	if len(tokens) > e.options.StepRows {
 		return fmt.Errorf("trace: %w: %d tokens, a step takes %d", ErrTooLong, len(tokens), e.options.StepRows)
 	}
-	s, err := e.Session(ctx)
+	d, err := e.newDirect(ctx)
 	if err != nil {
 		return err
 	}
-	defer s.Close()
+	defer d.close()
+	s, err := d.sequence(ctx, directKey, nil)
+	if err != nil {
+		return err
+	}
+	all := []part{{sequence: s, ids: tokens, wanted: len(tokens)}}
 	if e.observer != nil {
 		e.observer.start(use)
-		err := s.inner.step(ctx, tokens, len(tokens), nil)
+		err := d.step(ctx, all, nil)
 		return firstError(err, e.observer.stop())
 	}
-	return s.inner.step(ctx, tokens, len(tokens), func([]float32, int) error { return e.readPlan(len(tokens), use) })
+	return d.step(ctx, all, func([]float32, int) error { return e.readPlan(len(tokens), use) })
 }
 
-// readPlan reads every activation of the step that has just run. The engine's mutex is held.
+// readPlan reads every activation of the step that has just run. The device is borrowed.
 func (e *Engine) readPlan(rows int, use func(Activation) error) error {
 	d, p := e.device.(*kernels.Device), e.model.Plan
 	last := map[kernels.Ref]int{}

@@ -149,7 +149,7 @@ static int cpu_open(const struct infer_options *options, void **device)
     return INFER_OK;
 }
 
-static int cpu_attach(void *device, const void *data, int64_t bytes, int32_t *buffer)
+static int cpu_attach(void *device, const void *data, int64_t bytes, int32_t mapped, int32_t *buffer)
 {
     struct device *d = device;
     if (d->buffer_count == MAX_BUFFERS) {
@@ -158,6 +158,7 @@ static int cpu_attach(void *device, const void *data, int64_t bytes, int32_t *bu
     }
     d->buffers[d->buffer_count].data = data;
     d->buffers[d->buffer_count].bytes = bytes;
+    d->buffers[d->buffer_count].mapped = mapped != 0;
     *buffer = d->buffer_count++;
     return INFER_OK;
 }

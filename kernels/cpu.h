@@ -68,7 +68,7 @@ static inline const void *column(const struct columns *c, int64_t i)
     return c->data + (c->pick ? c->pick[i] : i) * c->stride;
 }
 
-#define FEW_COLUMNS 8 // below it products read packed weights directly, at the speed of memory
+#define FEW_COLUMNS 48 // up to it products of every type read interleaved weights directly; more may be worth unpacking panels first
 #define MAX_PRODUCT_COLUMNS 512 // columns of one call; more are several calls
 
 // What surrounds a product: v = scale*(y + bias); v = act(v) [* (y2 + bias2)]; out = v + residual.
@@ -98,6 +98,8 @@ struct attention_job {
     int32_t end;              // both ways: positions of the sequence; 0: a row sees none after its own
     float scale, softcap, alibi;
     float *scratch;           // attention_scratch() floats
+    int64_t span;             // with partials: the one span to compute
+    float *partials;          // where its result goes, infer_attention_partials() floats; NULL: compute all spans, and out
 };
 
 // A variant is one instruction set's kernels. Every slot is filled; ref fills all with plain code.
@@ -123,6 +125,7 @@ struct cpu_variant {
     void (*store_k)(const struct infer_cache_layer *l, uint8_t *page, int slot, const float *k);
     void (*store_v)(const struct infer_cache_layer *l, uint8_t *page, int slot, const float *v);
     void (*attention)(const struct attention_job *job);
+    void (*attention_spans)(const struct attention_job *job, const float *partials, int64_t spans); // out from all spans' partials
     void (*expert_sum)(int64_t n, int used, const float *y, int64_t y_stride, const float *weights, const float *residual, float *out);
     void (*mean)(int64_t n, int64_t rows, const float *x, int64_t stride, float *out);
     void (*softmax)(float *x, int64_t n); // in place
@@ -139,6 +142,9 @@ const struct cpu_variant *infer_cpu_variant(const char *name);
 
 // Floats of scratch that an attention job needs.
 int64_t infer_attention_scratch(const struct infer_cache_layer *l, int32_t query_rows);
+// Floats that hold the result of one span for so many queries.
+int64_t infer_attention_partials(const struct infer_cache_layer *l, int32_t queries);
+#define INFER_ATTENTION_SPAN 256 // positions whose results one thread adds up before they merge
 #define ATTENTION_TILE 64 // query rows (rows x heads) of one job at most, unless a group alone has more heads
 
 enum act_form infer_form_of(enum infer_dtype t);

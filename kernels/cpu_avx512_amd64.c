@@ -8,6 +8,7 @@
 #include "simd_avx512.h"
 
 #include "codebooks.h"
+#define ATTENTION_PASS 4
 #include "cpu_attention.h"
 #include "cpu_codes.h"
 #include "cpu_rows.h"
@@ -253,6 +254,12 @@ static void tile32_halves(const struct panel32 *p, int64_t groups, const uint8_t
     _mm512_storeu_ps(y, f);
 }
 
+// Sums times their scales, as floats: two of them add up to what the integers' sum would round to. A product of integers is
+// below 2^24 and so is a pair of products of sums over 16 columns; what is added last is rounded once. Multiplying 32-bit integers
+// takes twice the time.
+INLINE __m512 times(__m512i sum, __m512 scale) { return _mm512_mul_ps(_mm512_cvtepi32_ps(sum), scale); }
+INLINE __m512 and_times(__m512i sum, __m512 scale, __m512 other) { return _mm512_fmadd_ps(_mm512_cvtepi32_ps(sum), scale, other); }
+
 INLINE void tile256(const struct panel256 *p, int64_t blocks, const uint8_t *const *x, int64_t at, float *y, int64_t y_stride, const int NC, const bool scales16, const bool biased,
                     const int minimum_lines)
 {
@@ -260,7 +267,7 @@ INLINE void tile256(const struct panel256 *p, int64_t blocks, const uint8_t *con
         __m512 u[8];
         UNROLL for (int c = 0; c < NC; c++) u[c] = _mm512_setzero_ps();
         for (int g = 0; g < 4; g++) {
-            __m512i total[8];
+            __m512 part[8], total[8];
             const int parts = scales16 ? 4 : 2, lines = 16 / parts;
             UNROLL for (int h = 0; h < parts; h++)
             {
@@ -273,15 +280,13 @@ INLINE void tile256(const struct panel256 *p, int64_t blocks, const uint8_t *con
                     __m512i w = _mm512_loadu_si512(p->q[16 * g + lines * h + k]);
                     UNROLL for (int c = 0; c < NC; c++) acc[c] = _mm512_dpbusd_epi32(acc[c], w, broadcast4(x[c] + at + 64 * g + 4 * (lines * h + k)));
                 }
-                __m512i s = _mm512_loadu_si512(p->scale[4 * g + (4 / parts) * h]);
-                UNROLL for (int c = 0; c < NC; c++)
-                {
-                    __m512i scaled = _mm512_mullo_epi32(acc[c], s);
-                    total[c] = h == 0 ? scaled : _mm512_add_epi32(total[c], scaled);
-                }
+                __m512 s = _mm512_cvtepi32_ps(_mm512_loadu_si512(p->scale[4 * g + (4 / parts) * h]));
+                UNROLL for (int c = 0; c < NC; c++) part[c] = h % 2 == 0 ? times(acc[c], s) : and_times(acc[c], s, part[c]);
+                if (h % 2 == 1)
+                    UNROLL for (int c = 0; c < NC; c++) total[c] = h == 1 ? part[c] : _mm512_add_ps(total[c], part[c]);
             }
             UNROLL for (int c = 0; c < NC; c++)
-                u[c] = _mm512_fmadd_ps(_mm512_cvtepi32_ps(total[c]), _mm512_castsi512_ps(broadcast4(x[c] + at + offsetof(struct act256, d) + 4 * g)), u[c]);
+                u[c] = _mm512_fmadd_ps(total[c], _mm512_castsi512_ps(broadcast4(x[c] + at + offsetof(struct act256, d) + 4 * g)), u[c]);
         }
         __m512 d = _mm512_loadu_ps(p->d), dmin = _mm512_loadu_ps(p->dmin);
         UNROLL for (int c = 0; c < NC; c++)
@@ -363,46 +368,7 @@ static void tiles256(enum infer_dtype t, const struct panel256 *p, int64_t block
     }
 }
 
-// ---- few columns: each block is unpacked to the first-level cache and used at once ----
-
-#define FEW32(NAME, TYPE)                                                                                                    \
-    static void NAME(const uint8_t *packed, int64_t bytes, int64_t groups, const struct columns *x, float *y, int64_t s)     \
-    {                                                                                                                        \
-        struct panel32 p;                                                                                                    \
-        for (int64_t b = 0; b < groups; b++, packed += bytes) {                                                              \
-            unpack_block32(TYPE, packed, &p);                                                                                \
-            tiles32(TYPE, &p, 1, x, b * (int64_t)sizeof(struct act32), y, s);                                                \
-        }                                                                                                                    \
-    }
-FEW32(few_q4_0, INFER_DTYPE_Q4_0)
-FEW32(few_q4_1, INFER_DTYPE_Q4_1)
-FEW32(few_q5_0, INFER_DTYPE_Q5_0)
-FEW32(few_q5_1, INFER_DTYPE_Q5_1)
-FEW32(few_q8_0, INFER_DTYPE_Q8_0)
-FEW32(few_iq4_nl, INFER_DTYPE_IQ4_NL)
-FEW32(few_mxfp4, INFER_DTYPE_MXFP4)
-
-#define FEW256(NAME, TYPE)                                                                                                   \
-    static void NAME(const uint8_t *packed, int64_t bytes, int64_t blocks, const struct columns *x, float *y, int64_t s)     \
-    {                                                                                                                        \
-        struct panel256 p;                                                                                                   \
-        for (int64_t b = 0; b < blocks; b++, packed += bytes) {                                                              \
-            unpack_block256(TYPE, packed, &p);                                                                               \
-            tiles256(TYPE, &p, 1, x, b * (int64_t)sizeof(struct act256), y, s);                                              \
-        }                                                                                                                    \
-    }
-FEW256(few_q4_k, INFER_DTYPE_Q4_K)
-FEW256(few_q5_k, INFER_DTYPE_Q5_K)
-FEW256(few_q6_k, INFER_DTYPE_Q6_K)
-
-static void few_codes(enum infer_dtype t, const uint8_t *packed, int64_t bytes, int64_t blocks, const struct columns *x, float *y, int64_t s)
-{
-    struct panel256 p;
-    for (int64_t b = 0; b < blocks; b++, packed += bytes) {
-        unpack_block256(t, packed, &p);
-        tiles256(t, &p, 1, x, b * (int64_t)sizeof(struct act256), y, s);
-    }
-}
+#include "cpu_avx512_few.h"
 
 // One column, straight from the packed form: nothing is stored on the way.
 #define ONE32(NAME, PACKED, TABLE, SCALES, OFFSET, CODES, MINIMUM)                                                                          \
@@ -547,7 +513,7 @@ static void one_q6_k(const uint8_t *packed, int64_t blocks, const uint8_t *x, fl
 
 static void packed_few(const struct weight *w, const uint8_t *packed, const struct columns *x, float *y, int64_t y_stride)
 {
-    int64_t blocks = w->cols / infer_type_traits(w->dtype)->block, bytes = w->panel_bytes / blocks;
+    int64_t blocks = w->cols / infer_type_traits(w->dtype)->block;
     if (x->count == 1) {
         const uint8_t *in = column(x, 0);
         switch (w->dtype) {
@@ -564,21 +530,7 @@ static void packed_few(const struct weight *w, const uint8_t *packed, const stru
         default: one_codes(infer_code_kind(w->dtype), packed, blocks, in, y); return;
         }
     }
-    for (int64_t c = 0; c < x->count; c++)
-        _mm512_storeu_ps(y + c * y_stride, _mm512_setzero_ps());
-    switch (w->dtype) {
-    case INFER_DTYPE_Q4_0: few_q4_0(packed, bytes, blocks, x, y, y_stride); break;
-    case INFER_DTYPE_Q4_1: few_q4_1(packed, bytes, blocks, x, y, y_stride); break;
-    case INFER_DTYPE_Q5_0: few_q5_0(packed, bytes, blocks, x, y, y_stride); break;
-    case INFER_DTYPE_Q5_1: few_q5_1(packed, bytes, blocks, x, y, y_stride); break;
-    case INFER_DTYPE_Q8_0: few_q8_0(packed, bytes, blocks, x, y, y_stride); break;
-    case INFER_DTYPE_Q4_K: few_q4_k(packed, bytes, blocks, x, y, y_stride); break;
-    case INFER_DTYPE_Q5_K: few_q5_k(packed, bytes, blocks, x, y, y_stride); break;
-    case INFER_DTYPE_IQ4_NL: few_iq4_nl(packed, bytes, blocks, x, y, y_stride); break;
-    case INFER_DTYPE_MXFP4: few_mxfp4(packed, bytes, blocks, x, y, y_stride); break;
-    case INFER_DTYPE_Q6_K: few_q6_k(packed, bytes, blocks, x, y, y_stride); break;
-    default: few_codes(w->dtype, packed, bytes, blocks, x, y, y_stride); break;
-    }
+    few_columns(w->dtype, packed, blocks, x, y, y_stride);
 }
 
 // ---- products ----
@@ -614,6 +566,33 @@ static int64_t avx512_product_scratch(int64_t cols)
     return PRODUCT_PANELS * (a > b ? a : b) + 64;
 }
 
+// Types whose lines are unpacked for 8 columns at no more cost than storing them unpacked and reading them back.
+static bool cheap_to_unpack(enum infer_dtype t)
+{
+    switch (t) {
+    case INFER_DTYPE_Q4_0:
+    case INFER_DTYPE_Q4_1:
+    case INFER_DTYPE_Q8_0:
+    case INFER_DTYPE_Q4_K:
+    case INFER_DTYPE_IQ4_NL:
+    case INFER_DTYPE_MXFP4:
+    case INFER_DTYPE_IQ4_XS:
+    case INFER_DTYPE_IQ3_S:
+    case INFER_DTYPE_IQ3_XXS: return true;
+    default: return false;
+    }
+}
+
+static void unpacked_tile(const struct weight *w, const uint8_t *panel, const struct columns *x, float *y, int64_t y_stride)
+{
+    for (int32_t j = 0; j < x->count; j++)
+        _mm512_storeu_ps(y + j * y_stride, _mm512_setzero_ps());
+    if (w->form == FORM_32)
+        tiles32(w->dtype, (const struct panel32 *)panel, w->cols / 32, x, 0, y, y_stride);
+    else
+        tiles256(w->dtype, (const struct panel256 *)panel, w->cols / 256, x, 0, y, y_stride);
+}
+
 static void avx512_product(const struct weight *w, int64_t mat, int64_t first_panel, int64_t count, const struct columns *x, float *y, int64_t y_stride, uint8_t *scratch)
 {
     if (w->form == FORM_F32) {
@@ -621,13 +600,14 @@ static void avx512_product(const struct weight *w, int64_t mat, int64_t first_pa
         rows_float_product(w, mat, first, rows, x, y, y_stride);
         return;
     }
-    if (w->packed && x->count < FEW_COLUMNS) {
+    if (w->packed && x->count <= FEW_COLUMNS) {
         for (int64_t i = 0; i < count; i++)
             packed_few(w, packed_panel(w, mat, first_panel + i), x, y + i * PANEL_ROWS, y_stride);
         return;
     }
+    bool direct = w->packed && cheap_to_unpack(w->dtype);
     int64_t bytes = unpacked_bytes(w->form, w->cols);
-    for (int64_t i = 0; i < count; i++)
+    for (int64_t i = 0; i < count && !direct; i++)
         unpack_panel(w, mat, first_panel + i, scratch + i * bytes);
     for (int64_t c = 0; c < x->count; c += 8) { // a tile's columns stay in the first-level cache for all panels
         struct columns part = *x;
@@ -638,12 +618,10 @@ static void avx512_product(const struct weight *w, int64_t mat, int64_t first_pa
             part.data += c * part.stride;
         for (int64_t i = 0; i < count; i++) {
             float *out = y + c * y_stride + i * PANEL_ROWS;
-            for (int32_t j = 0; j < part.count; j++)
-                _mm512_storeu_ps(out + j * y_stride, _mm512_setzero_ps());
-            if (w->form == FORM_32)
-                tiles32(w->dtype, (const struct panel32 *)(scratch + i * bytes), w->cols / 32, &part, 0, out, y_stride);
+            if (direct)
+                packed_few(w, packed_panel(w, mat, first_panel + i), &part, out, y_stride);
             else
-                tiles256(w->dtype, (const struct panel256 *)(scratch + i * bytes), w->cols / 256, &part, 0, out, y_stride);
+                unpacked_tile(w, scratch + i * bytes, &part, out, y_stride);
         }
     }
 }

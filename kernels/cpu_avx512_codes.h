@@ -17,6 +17,14 @@ INLINE __m512i code3(__m512i two, __m512i third, const int f, const int b)
 
 INLINE __m512i code2(__m512i two, const int f) { return _mm512_and_si512(_mm512_srli_epi16(two, 2 * f), _mm512_set1_epi8(3)); }
 
+// Q2_K's minimums of 16 columns, and of the next 16, as pairs.
+INLINE __m512i minimums_q2_k(const uint8_t *scales, int j)
+{
+    __m256i both = _mm256_srli_epi16(_mm256_loadu_si256((const void *)(scales + 32 * j)), 4);
+    __m512i even = _mm512_cvtepu8_epi32(_mm256_castsi256_si128(both)), odd = _mm512_cvtepu8_epi32(_mm256_extracti128_si256(both, 1));
+    return _mm512_and_si512(_mm512_or_si512(even, _mm512_slli_epi32(odd, 16)), _mm512_set1_epi32(0x000f000f));
+}
+
 static void unpack_codes(const struct code_kind *k, bool biased, const uint8_t *p, struct panel256 *out)
 {
     const __m512i values = lookup_table(k->values, biased);
@@ -46,10 +54,8 @@ static void unpack_codes(const struct code_kind *k, bool biased, const uint8_t *
     if (!k->minimums)
         return;
     _mm512_storeu_ps(out->dmin, _mm512_loadu_ps((const void *)(d + 64)));
-    for (int j = 0; j < 8; j++) { // pairs of 16 columns each
-        __m512i a = _mm512_cvtepu8_epi32(_mm_loadu_si128((const void *)(scales + 32 * j))), b = _mm512_cvtepu8_epi32(_mm_loadu_si128((const void *)(scales + 32 * j + 16)));
-        _mm512_storeu_si512(out->min[j], _mm512_or_si512(_mm512_srli_epi32(a, 4), _mm512_slli_epi32(_mm512_srli_epi32(b, 4), 16)));
-    }
+    for (int j = 0; j < 8; j++)
+        _mm512_storeu_si512(out->min[j], minimums_q2_k(scales, j));
 }
 
 // One column, codes of 4 bits with a scale every 32.
@@ -77,19 +83,6 @@ static void one_codes4(const struct code_kind *k, const uint8_t *p, int64_t bloc
         f = _mm512_fmadd_ps(_mm512_loadu_ps((const void *)(scales + 128)), u, f);
     }
     _mm512_storeu_ps(y, f);
-}
-
-INLINE __m512i minimums_q2_k(const uint8_t *scales, const struct act256 *a)
-{
-    __m512i m = _mm512_setzero_si512();
-    UNROLL for (int j = 0; j < 8; j++)
-    {
-        __m256i both = _mm256_srli_epi16(_mm256_loadu_si256((const void *)(scales + 32 * j)), 4); // 16 rows of one 16, then of the next
-        __m512i even = _mm512_cvtepu8_epi32(_mm256_castsi256_si128(both)), odd = _mm512_cvtepu8_epi32(_mm256_extracti128_si256(both, 1));
-        __m512i pairs = _mm512_and_si512(_mm512_or_si512(even, _mm512_slli_epi32(odd, 16)), _mm512_set1_epi32(0x000f000f));
-        m = _mm512_dpwssd_epi32(m, pairs, broadcast4(a->sum16 + 2 * j));
-    }
-    return m;
 }
 
 // One column, codes of 2 or 3 bits. A half of the block is four 32s, each with one scale or two.
@@ -129,8 +122,11 @@ INLINE void one_codes23(const struct code_kind *k, const uint8_t *p, int64_t blo
             u = _mm512_fmadd_ps(_mm512_cvtepi32_ps(total[1]), _mm512_set1_ps(a->d[2 * n + 1]), u);
         }
         f = _mm512_fmadd_ps(_mm512_loadu_ps((const void *)(p + d_at)), u, f);
-        if (minimums)
-            f = _mm512_fnmadd_ps(_mm512_loadu_ps((const void *)(p + d_at + 64)), _mm512_mul_ps(_mm512_cvtepi32_ps(minimums_q2_k(scales, a)), _mm512_set1_ps(a->ds)), f);
+        if (minimums) {
+            __m512i m = _mm512_setzero_si512();
+            UNROLL for (int j = 0; j < 8; j++) m = _mm512_dpwssd_epi32(m, minimums_q2_k(scales, j), broadcast4(a->sum16 + 2 * j));
+            f = _mm512_fnmadd_ps(_mm512_loadu_ps((const void *)(p + d_at + 64)), _mm512_mul_ps(_mm512_cvtepi32_ps(m), _mm512_set1_ps(a->ds)), f);
+        }
     }
     _mm512_storeu_ps(y, f);
 }

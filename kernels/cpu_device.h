@@ -63,6 +63,15 @@ struct tiles { // rows of a batch cut where sequences change and at a number of 
     int32_t *end; // positions of the tile's sequence, up to the batch's last row of it
     int32_t total;
 };
+// Attention of few rows over long contexts: tiles x KV heads are fewer than the threads could share, so spans are shared out.
+struct splits {
+    int64_t floats;    // room in partials; 0: the plan has no attention
+    float *partials;
+    atomic_int *done;  // [jobs]: spans that are finished, of each tile and KV head
+    int64_t jobs;
+};
+#define SPLIT_BYTES (16 << 20) // of partials at most: longer contexts of more rows are not split
+
 #define TILE_SIZES 7 // 1, 2, 4 ... 64 rows
 
 struct device {
@@ -76,7 +85,7 @@ struct device {
     int64_t fail_allocation, allocations; // tests
     char error[512], description[128];
 
-    struct { const uint8_t *data; int64_t bytes; } buffers[MAX_BUFFERS];
+    struct { const uint8_t *data; int64_t bytes; bool mapped; } buffers[MAX_BUFFERS];
     int32_t buffer_count;
 
     struct infer_plan plan; // with copies of its arrays
@@ -90,6 +99,7 @@ struct device {
     struct groups groups;
     struct tiles tiles[TILE_SIZES];
     uint32_t tiles_used; // bit per size
+    struct splits splits;
     uint8_t **scratch;   // [threads]
     int64_t scratch_bytes;
     atomic_int *counters; // [threads][counter_stride]: units taken of each step, in cache lines of each thread's own

@@ -3,6 +3,8 @@
 
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/mman.h>
+#include <unistd.h>
 
 #include "cpu_device.h"
 
@@ -287,6 +289,7 @@ static int allocate_working_memory(struct device *d)
             int64_t bytes = 4 * infer_attention_scratch(l, group > ATTENTION_TILE ? group : ATTENTION_TILE);
             attention = bytes > attention ? bytes : attention;
             d->tiles_used |= 1u << infer_tile_size(group);
+            d->splits.floats = SPLIT_BYTES / 4;
         }
     }
     int64_t tile = 2 * (int64_t)MAX_PRODUCT_COLUMNS * PRODUCT_PANELS * PANEL_ROWS * 4; // y and y2
@@ -310,6 +313,13 @@ static int allocate_working_memory(struct device *d)
         d->tiles[i].count = d->tiles[i].first + d->plan.max_rows;
         d->tiles[i].end = d->tiles[i].count + d->plan.max_rows;
     }
+    if (d->splits.floats > 0 && d->threads > 1) {
+        d->splits.jobs = 2 * (int64_t)d->threads;
+        d->splits.done = own(d, d->splits.jobs * (int64_t)sizeof *d->splits.done);
+        d->splits.partials = own(d, d->splits.floats * 4);
+        if (!d->splits.done || !d->splits.partials)
+            return fail(d, INFER_ERR_MEMORY, "no memory for attention over long contexts");
+    }
     if (experts > 0) {
         int64_t slots = d->plan.max_rows * used;
         d->groups.slots = infer_device_alloc(d, (2 * slots + 2 * experts + 1) * 4);
@@ -328,6 +338,23 @@ struct packing {
     int64_t total;
 };
 
+#define READ_AHEAD (4 << 20) // bytes that the system is asked to read while panels are interleaved
+
+// Asks for what comes after a stretch of a mapped file, and gives the whole pages of the stretch back: the interleaved copy replaces them.
+static void turn_pages(const struct device *d, const uint8_t *from, const uint8_t *to, bool ahead)
+{
+    for (int32_t i = 0; i < d->buffer_count; i++) {
+        const uint8_t *data = d->buffers[i].data, *end = data + d->buffers[i].bytes;
+        if (!d->buffers[i].mapped || from < data || to > end)
+            continue;
+        uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE), first = ((uintptr_t)from + page - 1) & ~(page - 1), last = (uintptr_t)to & ~(page - 1);
+        if (ahead && to < end) // hints: that they fail changes nothing
+            (void)madvise((void *)last, end - to < READ_AHEAD ? (size_t)(end - to) : READ_AHEAD, MADV_WILLNEED);
+        if (first < last)
+            (void)madvise((void *)first, last - first, MADV_DONTNEED);
+    }
+}
+
 // Panels of all weights are one list; threads take some at a time.
 static void pack_panels(void *arg, int thread)
 {
@@ -342,11 +369,16 @@ static void pack_panels(void *arg, int thread)
         for (int32_t i = 0; i < d->plan.tensor_count && at < to; i++) {
             struct weight *w = &d->weights[i];
             int64_t count = w->packed ? w->panels * w->mats : 0;
+            const uint8_t *begin = NULL, *end = NULL;
             for (int64_t j = from > at ? from - at : 0; j < count && at + j < to; j++) {
-                int64_t mat = j / w->panels, first = j % w->panels * PANEL_ROWS, rows = w->rows - first;
-                d->variant->pack(w->dtype, w->raw + mat * w->mat_stride + first * w->stride, w->stride, rows < PANEL_ROWS ? (int)rows : PANEL_ROWS, w->cols,
-                                 w->packed + j * w->panel_step);
+                int64_t mat = j / w->panels, first = j % w->panels * PANEL_ROWS, rows = w->rows - first < PANEL_ROWS ? w->rows - first : PANEL_ROWS;
+                const uint8_t *raw = w->raw + mat * w->mat_stride + first * w->stride;
+                d->variant->pack(w->dtype, raw, w->stride, (int)rows, w->cols, w->packed + j * w->panel_step);
+                begin = begin ? begin : raw;
+                end = raw + rows * w->stride;
             }
+            if (begin)
+                turn_pages(d, begin, end, true);
             at += count;
         }
     }
@@ -374,6 +406,11 @@ static int pack_weights(struct device *d)
             w->mate->packed = w->packed + w->panel_bytes;
     }
     infer_team_run(d->team, d->threads, pack_panels, &p);
+    for (int32_t i = 0; i < d->plan.tensor_count; i++) { // pages that two stretches shared
+        struct weight *w = &d->weights[i];
+        if (w->packed)
+            turn_pages(d, w->raw, w->raw + (w->mats - 1) * w->mat_stride + w->rows * w->stride, false);
+    }
     return INFER_OK;
 }
 

@@ -216,9 +216,31 @@ static void rows_rope(const struct infer_op *op, const float *angles, float *x)
     }
 }
 
+// Up to 32 values of a cached head as 8-bit integers, step bytes apart, and their scale.
+static void store_q8(const float *x, int n, int8_t *q, int64_t step, uint16_t *scale)
+{
+    v16 lo = v_load_n(x, n < 16 ? n : 16), hi = n > 16 ? v_load_n(x + 16, n - 16) : v_set1(0);
+    float d = v_highest(v_max(v_abs(lo), v_abs(hi))) * (1.0f / 127), values[32];
+    *scale = infer_f32_to_f16(d < 65504.0f ? d : 65504.0f);
+    d = infer_f16_to_f32(*scale);
+    v16 inverse = v_set1(d > 0 ? 1 / d : 0), top = v_set1(127), bottom = v_set1(-127);
+    v_store(values, v_min(top, v_max(bottom, v_round(v_mul(lo, inverse)))));
+    v_store(values + 16, v_min(top, v_max(bottom, v_round(v_mul(hi, inverse)))));
+    for (int i = 0; i < n; i++)
+        q[i * step] = values[i] == values[i] ? (int8_t)values[i] : 0;
+}
+
 static void rows_store_k(const struct infer_cache_layer *l, uint8_t *page, int slot, const float *k)
 {
     int64_t n = (int64_t)l->heads * l->k_dim;
+    if (l->dtype == INFER_DTYPE_Q8_0) {
+        struct q8_page p = q8_page(l, page);
+        for (int h = 0; h < l->heads; h++)
+            for (int d = 0; d < l->k_dim; d += 32)
+                store_q8(k + h * l->k_dim + d, l->k_dim - d < 32 ? l->k_dim - d : 32, p.k + ((int64_t)h * l->k_dim + d) * INFER_PAGE_TOKENS + slot, INFER_PAGE_TOKENS,
+                         p.k_scale + ((int64_t)h * p.k_blocks + d / 32) * INFER_PAGE_TOKENS + slot);
+        return;
+    }
     if (l->dtype == INFER_DTYPE_F32) {
         float *out = (float *)page + slot;
         for (int64_t i = 0; i < n; i++)
@@ -238,6 +260,14 @@ static void rows_store_k(const struct infer_cache_layer *l, uint8_t *page, int s
 static void rows_store_v(const struct infer_cache_layer *l, uint8_t *page, int slot, const float *v)
 {
     int64_t first = (int64_t)l->heads * l->k_dim * INFER_PAGE_TOKENS;
+    if (l->dtype == INFER_DTYPE_Q8_0) {
+        struct q8_page p = q8_page(l, page);
+        for (int h = 0; h < l->heads; h++)
+            for (int d = 0; d < l->v_dim; d += 32)
+                store_q8(v + h * l->v_dim + d, l->v_dim - d < 32 ? l->v_dim - d : 32, p.v + ((int64_t)h * INFER_PAGE_TOKENS + slot) * l->v_dim + d, 1,
+                         p.v_scale + ((int64_t)h * INFER_PAGE_TOKENS + slot) * p.v_blocks + d / 32);
+        return;
+    }
     for (int h = 0; h < l->heads; h++, v += l->v_dim) {
         int64_t at = first + ((int64_t)h * INFER_PAGE_TOKENS + slot) * l->v_dim;
         if (l->dtype == INFER_DTYPE_F32) {
@@ -384,4 +414,4 @@ static void rows_float_product(const struct weight *w, int64_t mat, int64_t firs
 #define CPU_ROWS(QUANTIZE32, QUANTIZE256)                                                                                                                \
     .quantize32 = QUANTIZE32, .quantize256 = QUANTIZE256, .finish = rows_finish, .norm = rows_norm,                     \
     .element = rows_element, .rope = rows_rope, .angles = rows_angles, .store_k = rows_store_k, .store_v = rows_store_v,          \
-    .expert_sum = rows_expert_sum, .mean = rows_mean, .softmax = rows_softmax, .act = rows_act, .attention = rows_attention
+    .expert_sum = rows_expert_sum, .mean = rows_mean, .softmax = rows_softmax, .act = rows_act, .attention = rows_attention, .attention_spans = rows_attention_spans

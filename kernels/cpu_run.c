@@ -294,7 +294,7 @@ static void product_chunk(struct device *d, const struct product_job *job, int64
             x.pick += c;
         else
             x.data += c * x.stride;
-        int64_t together = job->w->mate && x.count < FEW_COLUMNS ? 1 : panels; // few columns: in the order in which the panels lie
+        int64_t together = job->w->mate && x.count <= FEW_COLUMNS ? 1 : panels; // few columns: in the order in which the panels lie
         for (int64_t i = 0; i < panels; i += together) {
             d->variant->product(job->w, job->mat, panel + i, together, &x, y + i * PANEL_ROWS, y_stride, work);
             if (job->w2)
@@ -421,7 +421,12 @@ static void run_heads(struct device *d, int32_t step, uint8_t *scratch)
 int64_t infer_attention_scratch(const struct infer_cache_layer *l, int32_t query_rows)
 {
     int64_t v_pad = (l->v_width + 15) / 16 * 16;
-    return 64 * (l->k_dim + v_pad + query_rows) + query_rows * (3 * v_pad + 4);
+    return query_rows * l->k_dim + 64 * (l->k_dim + v_pad + 4) + query_rows * (2 * v_pad + 17 + 2);
+}
+
+int64_t infer_attention_partials(const struct infer_cache_layer *l, int32_t queries)
+{
+    return queries * (2 + (l->v_width + 15) / 16 * 16);
 }
 
 // Rows of a tile: a power of two, so that rows x heads is about ATTENTION_TILE.
@@ -454,43 +459,77 @@ static void cut_tiles(struct device *d, int size)
     }
 }
 
+static struct attention_job attention_job(const struct device *d, const struct infer_op *op, const struct tiles *tiles, int32_t tile, int32_t kv_head, uint8_t *scratch)
+{
+    const struct infer_batch *b = d->batch;
+    const struct infer_cache_layer *l = &d->plan.cache[op->n[0]];
+    const float *sinks = vector_or_null(d, op->in[1]);
+    int32_t row = tiles->first[tile], group = op->n[1] / l->heads;
+    return (struct attention_job){
+        .layer = l,
+        .cache = d->cache + l->offset,
+        .pages = b->pages + ((int64_t)l->kind * b->sequence_count + b->sequences[row]) * b->table_pages,
+        .positions = b->positions + row,
+        .q = activation(d, op->in[0], row) + (int64_t)kv_head * group * l->k_dim,
+        .q_stride = tensor_at(d, op->in[0])->stride / 4,
+        .out = activation(d, op->out, row) + (int64_t)kv_head * group * l->v_width,
+        .out_stride = tensor_at(d, op->out)->stride / 4,
+        .sinks = sinks ? sinks + kv_head * group : NULL,
+        .rows = tiles->count[tile],
+        .heads = group,
+        .kv_head = kv_head,
+        .first_head = kv_head * group,
+        .total_heads = op->n[1],
+        .window = op->n[2],
+        .v_first = op->n[3],
+        .end = op->n[4] ? tiles->end[tile] : 0,
+        .scale = op->f[0],
+        .softcap = op->f[1],
+        .alibi = op->f[2],
+        .scratch = (float *)scratch,
+    };
+}
+
+// Spans of the longest tile, where they are worth sharing out; else 1.
+static int64_t spans_to_share(const struct device *d, const struct infer_op *op, const struct tiles *tiles)
+{
+    const struct infer_cache_layer *l = &d->plan.cache[op->n[0]];
+    int64_t jobs = (int64_t)tiles->total * l->heads, longest = 0, rows = 1;
+    if (d->active == 1 || jobs >= 2 * d->active || jobs > d->splits.jobs)
+        return 1;
+    for (int32_t i = 0; i < tiles->total; i++) {
+        int32_t last = d->batch->positions[tiles->first[i] + tiles->count[i] - 1] + 1;
+        longest = larger(longest, op->n[4] ? larger(last, tiles->end[i]) : last);
+        rows = larger(rows, tiles->count[i]);
+    }
+    int64_t spans = (longest + INFER_ATTENTION_SPAN - 1) / INFER_ATTENTION_SPAN;
+    return jobs * spans * infer_attention_partials(l, (int32_t)rows * (op->n[1] / l->heads)) <= d->splits.floats ? spans : 1;
+}
+
 static void run_attention(struct device *d, int32_t step, uint8_t *scratch)
 {
     const struct infer_op *op = &d->plan.ops[d->steps[step].op];
-    const struct infer_batch *b = d->batch;
     const struct infer_cache_layer *l = &d->plan.cache[op->n[0]];
-    int32_t group = op->n[1] / l->heads;
-    const struct tiles *tiles = &d->tiles[infer_tile_size(group)];
-    const float *sinks = vector_or_null(d, op->in[1]);
+    const struct tiles *tiles = &d->tiles[infer_tile_size(op->n[1] / l->heads)];
+    int64_t spans = spans_to_share(d, op, tiles), room = tiles->total ? d->splits.floats / ((int64_t)tiles->total * l->heads) : 0;
     for (;;) {
-        int32_t at = take(d, step), kv_head = at % l->heads, tile = tiles->total - 1 - at / l->heads; // late rows see most: first
+        int64_t at = take(d, step), job_at = at / spans;
+        int32_t kv_head = (int32_t)(job_at % l->heads), tile = (int32_t)(tiles->total - 1 - job_at / l->heads); // late rows see most: first
         if (tile < 0)
             return;
-        int32_t row = tiles->first[tile];
-        struct attention_job job = {
-            .layer = l,
-            .cache = d->cache + l->offset,
-            .pages = b->pages + ((int64_t)l->kind * b->sequence_count + b->sequences[row]) * b->table_pages,
-            .positions = b->positions + row,
-            .q = activation(d, op->in[0], row) + (int64_t)kv_head * group * l->k_dim,
-            .q_stride = tensor_at(d, op->in[0])->stride / 4,
-            .out = activation(d, op->out, row) + (int64_t)kv_head * group * l->v_width,
-            .out_stride = tensor_at(d, op->out)->stride / 4,
-            .sinks = sinks ? sinks + kv_head * group : NULL,
-            .rows = tiles->count[tile],
-            .heads = group,
-            .kv_head = kv_head,
-            .first_head = kv_head * group,
-            .total_heads = op->n[1],
-            .window = op->n[2],
-            .v_first = op->n[3],
-            .end = op->n[4] ? tiles->end[tile] : 0,
-            .scale = op->f[0],
-            .softcap = op->f[1],
-            .alibi = op->f[2],
-            .scratch = (float *)scratch,
-        };
+        struct attention_job job = attention_job(d, op, tiles, tile, kv_head, scratch);
+        if (spans == 1) {
+            d->variant->attention(&job);
+            continue;
+        }
+        float *partials = d->splits.partials + job_at * room;
+        job.span = at % spans;
+        job.partials = partials + job.span * infer_attention_partials(l, job.rows * job.heads);
         d->variant->attention(&job);
+        if (atomic_fetch_add_explicit(&d->splits.done[job_at], 1, memory_order_acq_rel) == spans - 1) {
+            atomic_store_explicit(&d->splits.done[job_at], 0, memory_order_relaxed);
+            d->variant->attention_spans(&job, partials, spans);
+        }
     }
 }
 

@@ -7,7 +7,7 @@ package kernels
 
 static int backend_open(const struct infer_backend *b, const struct infer_options *o, void **d) { return b->open(o, d); }
 static void backend_close(const struct infer_backend *b, void *d) { b->close(d); }
-static int backend_attach(const struct infer_backend *b, void *d, const void *data, int64_t n, int32_t *out) { return b->attach(d, data, n, out); }
+static int backend_attach(const struct infer_backend *b, void *d, const void *data, int64_t n, int32_t mapped, int32_t *out) { return b->attach(d, data, n, mapped, out); }
 static int backend_prepare(const struct infer_backend *b, void *d, const struct infer_plan *p) { return b->prepare(d, p); }
 static int backend_read(const struct infer_backend *b, void *d, int32_t t, int64_t row, float *out) { return b->read_tensor(d, t, row, out); }
 static const char *backend_error(const struct infer_backend *b, void *d) { return b->last_error(d); }
@@ -56,6 +56,7 @@ type DeviceOptions struct {
 	Threads int    // 0: one a core
 	Repack  bool   // interleave weights when a plan is prepared: faster, but the file's mapping is no longer what is read
 	Variant string // instruction set: "ref", "avx2", "avx512"; empty: $INFER_CPU, else the best this CPU has
+	Mapped  bool   // the weights are read-only mappings of files: their pages may be given back once interleaved
 	FailNth int64  // tests: the n-th allocation or thread start inside the device fails; 0: none
 }
 
@@ -70,6 +71,7 @@ type Device struct {
 	cancel   *int32
 	variant  string
 	threads  int
+	mapped   bool
 }
 
 // Variants returns the names of the CPU variants that this machine can run, best first.
@@ -104,7 +106,7 @@ func OpenCPU(o DeviceOptions) (*Device, error) {
 		options.repack = 1
 	}
 	d := &Device{backend: (*C.struct_infer_backend)(unsafe.Pointer(C.infer_cpu_backend())), cancel: new(int32),
-		variant: C.GoString(variant), threads: o.Threads}
+		variant: C.GoString(variant), threads: o.Threads, mapped: o.Mapped}
 	if d.threads == 0 {
 		d.threads = runtime.NumCPU()
 	}
@@ -166,13 +168,13 @@ func (d *Device) Prepare(p *Plan, weights [][]byte) error {
 	}
 	tensors := append([]Tensor(nil), p.Tensors...)
 	for _, w := range weights {
-		if err := d.attach(w); err != nil {
+		if err := d.attach(w, d.mapped); err != nil {
 			return err
 		}
 	}
 	for _, c := range p.constants { // each is a small buffer of its own, kept alive and in place by the pinner
 		index := int32(len(d.attached))
-		if err := d.attach(c.data); err != nil {
+		if err := d.attach(c.data, false); err != nil {
 			return err
 		}
 		tensors[c.ref].Buffer = index
@@ -194,7 +196,11 @@ func (d *Device) Prepare(p *Plan, weights [][]byte) error {
 	return d.prepare(p, tensors)
 }
 
-func (d *Device) attach(data []byte) error {
+func (d *Device) attach(data []byte, mapped bool) error {
+	var isMapped C.int32_t
+	if mapped {
+		isMapped = 1
+	}
 	var index C.int32_t
 	var at unsafe.Pointer
 	if len(data) > 0 {
@@ -202,7 +208,7 @@ func (d *Device) attach(data []byte) error {
 		d.pinner.Pin(at) // a no-op for mapped memory
 	}
 	d.attached = append(d.attached, data)
-	return d.status("attach", C.backend_attach(d.backend, d.handle, at, C.int64_t(len(data)), &index))
+	return d.status("attach", C.backend_attach(d.backend, d.handle, at, C.int64_t(len(data)), isMapped, &index))
 }
 
 func (d *Device) prepare(p *Plan, tensors []Tensor) error {

@@ -136,7 +136,7 @@ struct infer_op {
 // One attention layer's part of the cache. A page holds INFER_PAGE_TOKENS tokens:
 // K as [heads][k_dim][tokens] (scores read it in order), then V as [heads][tokens][v_dim] unless v_dim is 0.
 struct infer_cache_layer {
-    uint32_t dtype;      // F32 or F16
+    uint32_t dtype;      // F32, F16 or Q8_0: of each 32 values of a head the largest, divided by 127, is their scale
     uint32_t kind;       // which of a sequence's page tables this layer uses
     int32_t heads, k_dim, v_dim;
     int32_t v_width;     // width of the values that attention returns: v_dim, or the part of k that serves as v
@@ -182,8 +182,9 @@ struct infer_backend {
     const char *name;
     int (*open)(const struct infer_options *options, void **device);
     void (*close)(void *device);
-    // Registers host memory that outlives the device; read only.
-    int (*attach)(void *device, const void *data, int64_t bytes, int32_t *buffer);
+    // Registers host memory that outlives the device; read only. mapped: it is a file's mapping, whose pages the backend may give
+    // back to the system when it has copies of its own.
+    int (*attach)(void *device, const void *data, int64_t bytes, int32_t mapped, int32_t *buffer);
     int (*prepare)(void *device, const struct infer_plan *plan);
     int (*run)(void *device, const struct infer_batch *batch, const float **logits);
     int (*read_tensor)(void *device, int32_t tensor, int64_t row, float *out); // an activation's row, after run; for tests

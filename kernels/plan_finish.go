@@ -33,8 +33,8 @@ func (p *Plan) Finish(l Limits) error {
 	if len(p.PageKinds) != len(l.Pages) {
 		p.Fail("plan: %d page kinds, sizes for %d", len(p.PageKinds), len(l.Pages))
 	}
-	if l.CacheDType != F32 && l.CacheDType != F16 {
-		p.Fail("plan: cache type %s, expected F32 or F16", l.CacheDType)
+	if l.CacheDType != F32 && l.CacheDType != F16 && l.CacheDType != Q8_0 {
+		p.Fail("plan: cache type %s, expected F32, F16 or Q8_0", l.CacheDType)
 	}
 	if err := p.Err(); err != nil {
 		return err
@@ -145,13 +145,8 @@ func (p *Plan) layOutCache(l Limits) {
 	for i := range p.Cache {
 		c := &p.Cache[i]
 		c.DType = l.CacheDType
-		size := int64(4)
-		if c.DType == F16 {
-			size = 2
-		}
 		c.Offset = offset
-		c.PageBytes = size * PageTokens * int64(c.Heads) * int64(c.KDim+c.VDim)
-		c.PageBytes = (c.PageBytes + activationAlign - 1) / activationAlign * activationAlign
+		c.PageBytes = c.pageBytes(l.CacheDType)
 		offset += c.PageBytes * int64(l.Pages[c.Kind])
 		p.PageKinds[c.Kind].PageBytes += c.PageBytes
 	}
@@ -160,18 +155,29 @@ func (p *Plan) layOutCache(l Limits) {
 
 // PageBytes returns the bytes of a page of a kind for a cache type, before the plan is finished: for sizing the cache.
 func (p *Plan) PageBytes(kind int, t DType) int64 {
-	size := int64(4)
-	if t == F16 {
-		size = 2
-	}
 	var total int64
 	for _, c := range p.Cache {
 		if int(c.Kind) == kind {
-			b := size * PageTokens * int64(c.Heads) * int64(c.KDim+c.VDim)
-			total += (b + activationAlign - 1) / activationAlign * activationAlign
+			total += c.pageBytes(t)
 		}
 	}
 	return total
+}
+
+// pageBytes returns the bytes of a layer's page. Of Q8_0 each 32 values of a head, and what is left of it, have a half as scale.
+func (c *CacheLayer) pageBytes(t DType) int64 {
+	k, v := int64(c.KDim), int64(c.VDim)
+	var each int64 // token and head
+	switch t {
+	case F16:
+		each = 2 * (k + v)
+	case Q8_0:
+		each = k + v + 2*((k+31)/32+(v+31)/32)
+	default:
+		each = 4 * (k + v)
+	}
+	bytes := each * PageTokens * int64(c.Heads)
+	return (bytes + activationAlign - 1) / activationAlign * activationAlign
 }
 
 var opNames = map[OpKind]string{OpEmbed: "embed", OpNorm: "norm", OpMatMul: "matmul", OpHeads: "heads", OpAngles: "angles",

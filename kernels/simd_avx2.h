@@ -30,6 +30,7 @@ static inline v16 v_round(v16 a) { v16 magic = v_set1(12582912.0f); return v_sub
 static inline __m256 v_exp2i_half(__m256 n) { return _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_castps_si256(_mm256_add_ps(n, _mm256_set1_ps(12583039.0f))), 23)); }
 static inline v16 v_exp2i(v16 n) { return V_PAIR(v_exp2i_half(n.lo), v_exp2i_half(n.hi)); }
 static inline v16 v_load_f16(const uint16_t *p) { return V_PAIR(_mm256_cvtph_ps(_mm_loadu_si128((const void *)p)), _mm256_cvtph_ps(_mm_loadu_si128((const void *)(p + 8)))); }
+static inline v16 v_load_i8(const int8_t *p) { return V_PAIR(_mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(_mm_loadl_epi64((const void *)p))), _mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(_mm_loadl_epi64((const void *)(p + 8))))); }
 static inline void v_store_f16(uint16_t *p, v16 a)
 {
     _mm_storeu_si128((void *)p, _mm256_cvtps_ph(a.lo, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC));

@@ -25,6 +25,7 @@ static inline v16 v_pick_lt(v16 a, v16 b, v16 x, v16 y) { return _mm512_mask_ble
 static inline v16 v_round(v16 a) { return _mm512_sub_ps(_mm512_add_ps(a, _mm512_set1_ps(12582912.0f)), _mm512_set1_ps(12582912.0f)); }
 static inline v16 v_exp2i(v16 n) { return _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_castps_si512(_mm512_add_ps(n, _mm512_set1_ps(12583039.0f))), 23)); }
 static inline v16 v_load_f16(const uint16_t *p) { return _mm512_cvtph_ps(_mm256_loadu_si256((const void *)p)); }
+static inline v16 v_load_i8(const int8_t *p) { return _mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(_mm_loadu_si128((const void *)p))); }
 static inline void v_store_f16(uint16_t *p, v16 a) { _mm256_storeu_si256((void *)p, _mm512_cvtps_ph(a, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC)); }
 static inline v16 v_load_bf16(const uint16_t *p) { return _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(_mm256_loadu_si256((const void *)p)), 16)); }
 static inline float v_sum(v16 a)

@@ -44,6 +44,7 @@ static inline v16 v_exp2i(v16 n)
     return n;
 }
 static inline v16 v_load_f16(const uint16_t *p) { v16 r; EACH r.v[i_] = infer_f16_to_f32(p[i_]); return r; }
+static inline v16 v_load_i8(const int8_t *p) { v16 r; EACH r.v[i_] = p[i_]; return r; }
 static inline void v_store_f16(uint16_t *p, v16 a) { EACH p[i_] = infer_f32_to_f16(a.v[i_]); }
 static inline v16 v_load_bf16(const uint16_t *p)
 {

@@ -23,6 +23,7 @@ type usageError struct{ error }
 // commands lists the constructors of all sub-commands; each lives in its own file.
 var commands = []func() *cobra.Command{
 	newBench,
+	newCache,
 	newClassify,
 	newDoctor,
 	newEmbed,

@@ -30,6 +30,7 @@ type runFlags struct {
 	stats    bool
 	endless  bool
 	logProbs int
+	saved    string
 }
 
 // newRun builds `infer run`.
@@ -52,6 +53,9 @@ func newRun() *cobra.Command {
 	flags.BoolVar(&f.raw, "raw", false, "continue the text as it is, without a chat template")
 	flags.IntVarP(&f.count, "max-tokens", "n", 0, "tokens to generate at most; 0: until the context is full")
 	flags.IntVar(&f.context, "ctx", 0, fmt.Sprintf("tokens of context (default: the model's own, at most %d)", engine.DefaultContext))
+	flags.StringVar(&f.model.options.Cache, "cache", "", "memory for keys and values, as 2GiB, or 40% of what is free (default: room for the whole context)")
+	flags.BoolVar(&f.model.options.NoSpeculation, "no-speculation", false, "compute no guessed tokens ahead; the answer is the same with and without")
+	flags.StringVar(&f.saved, "saved", "", "file with a computed prompt to begin with (see infer cache save)")
 	flags.StringArrayVar(&f.stops, "stop", nil, "text that ends the answer; may be repeated")
 	flags.BoolVar(&f.asJSON, "json", false, "print one JSON object instead of streaming")
 	flags.BoolVar(&f.stats, "stats", false, "print times and speeds to standard error")
@@ -83,6 +87,11 @@ func (f *runFlags) run(cmd *cobra.Command, args []string) error {
 		return err
 	}
 	defer e.Close()
+	if f.saved != "" {
+		if _, err := loadSaved(cmd, e, f.saved); err != nil {
+			return err
+		}
+	}
 	if !f.raw {
 		if err := f.sayTemplate(cmd, e); err != nil {
 			return err

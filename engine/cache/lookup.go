@@ -215,7 +215,7 @@ func (c *Cache) usable(f *search) {
 	k := len(f.path)
 	for k > 0 {
 		if missing := c.missingWindow(f, k*PageTokens); missing >= 0 {
-			k, f.short = missing+1, ReasonWindow // whatever ends behind it needs it too
+			k, f.short = missing, ReasonWindow // whatever ends behind it needs it too
 			continue
 		}
 		if !c.hasStates(f.path[k-1]) {

@@ -349,6 +349,14 @@ func (c *Cache) Clear() {
 	}
 }
 
+// Forget is Clear for what was computed under one key.
+func (c *Cache) Forget(key string) {
+	if r := c.rootOf[key]; r != nil {
+		c.clearBelow(r)
+		c.settle(r)
+	}
+}
+
 func (c *Cache) clearBelow(n *node) {
 	for _, child := range slices.Clone(n.children) {
 		c.clearBelow(child)

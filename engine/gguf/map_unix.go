@@ -55,4 +55,6 @@ func (m mapped) Advise(offset, length int64, advice Advice) error {
 	return nil
 }
 
+func isMapped(m Mapping) bool { _, ok := m.(mapped); return ok }
+
 func (m mapped) Unmap() error { return unix.Munmap(m) }

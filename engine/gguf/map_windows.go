@@ -34,3 +34,6 @@ func (m mapped) Advise(_, _ int64, _ Advice) error { return nil }
 func (m mapped) Unmap() error {
 	return windows.UnmapViewOfFile(uintptr(unsafe.Pointer(unsafe.SliceData(m))))
 }
+
+// isMapped is for giving pages back, which nothing here does.
+func isMapped(Mapping) bool { return false }

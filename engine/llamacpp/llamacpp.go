@@ -22,6 +22,7 @@ package llamacpp
 import "C"
 
 import (
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -278,5 +279,37 @@ func (d *Device) CopyPage(kind, from, to int) error {
 		return fmt.Errorf("copy page: %w: kind %d, from %d to %d of %d", kernels.ErrInvalid, kind, from, to, len(d.pages))
 	}
 	d.pages[to] = d.pages[from]
+	return nil
+}
+
+// PageBytes is what a page takes: its token ids.
+func (d *Device) PageBytes(int) int64 { return kernels.PageTokens * 4 }
+
+// ReadPage copies a page out of the device, PageBytes of it.
+func (d *Device) ReadPage(kind, page int, data []byte) error {
+	if err := d.checkPage("read page", kind, page, data); err != nil {
+		return err
+	}
+	for i, id := range d.pages[page] {
+		binary.LittleEndian.PutUint32(data[4*i:], uint32(id))
+	}
+	return nil
+}
+
+// WritePage puts a page back, as ReadPage gave it.
+func (d *Device) WritePage(kind, page int, data []byte) error {
+	if err := d.checkPage("write page", kind, page, data); err != nil {
+		return err
+	}
+	for i := range d.pages[page] {
+		d.pages[page][i] = int32(binary.LittleEndian.Uint32(data[4*i:]))
+	}
+	return nil
+}
+
+func (d *Device) checkPage(what string, kind, page int, data []byte) error {
+	if kind != 0 || page < 0 || page >= len(d.pages) || int64(len(data)) != d.PageBytes(kind) {
+		return fmt.Errorf("%s: %w: kind %d, page %d of %d, %d bytes", what, kernels.ErrInvalid, kind, page, len(d.pages), len(data))
+	}
 	return nil
 }
