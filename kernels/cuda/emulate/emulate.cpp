@@ -103,7 +103,7 @@ static const char *run_block(uint64_t &seed)
         if (done == fibers.size())
             return nullptr;
         if (ready.empty() && !release())
-            return "a barrier, shuffle or vote that not all threads reach";
+            return "a barrier or shuffle that not all threads reach";
         for (size_t left = ready.size(); left > 0; left--) {
             size_t at = draw(seed) % left;
             running = ready[at];

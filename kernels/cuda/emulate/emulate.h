@@ -1,6 +1,6 @@
 // emulate.h - compiles the CUDA kernels of this folder as C++, so that their arithmetic is tested where there is no GPU.
 //
-// The threads of a block are fibers on one processor. A fiber runs until a barrier, a shuffle or a vote; then another one,
+// The threads of a block are fibers on one processor. A fiber runs until a barrier or a shuffle; then another one,
 // drawn at random, goes on: what depends on the order of threads between two barriers changes with the seed. Blocks run
 // one after the other, so shared memory can be static. A barrier that not all threads reach ends the launch with an error.
 #ifndef INFER_CUDA_EMULATE_H
