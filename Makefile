@@ -6,7 +6,7 @@ PROMPT  ?= Write two sentences about the sea.
 SOURCES := $(shell find . -name '*.go' -o -name '*.c' -o -name '*.h' -o -name '*.jinja' | grep -v '^./bin')
 FUZZTIME ?= 30s
 
-.PHONY: all run test race bench fuzz lint asan llamacpp golden clean help
+.PHONY: all run test race bench fuzz lint asan llamacpp cuda golden clean help
 
 all: $(BIN) ## build bin/infer
 
@@ -34,6 +34,17 @@ llamacpp: ## build bin/infer-llamacpp, which runs what is not native through an 
 		$(GO) vet -tags llamacpp ./engine/... ./cmd/infer && \
 		$(GO) test -tags llamacpp -count=1 ./engine/llamacpp ./engine/verify ./cmd/infer && \
 		$(GO) test -tags llamacpp -count=1 -run 'Foreign|Trace|Backend' ./engine
+
+# NVCC and CUDA_ARCHITECTURES choose the compiler and what it compiles for. Each kernel's registers, spills and shared memory are printed and kept under limits.
+NVCC ?= nvcc
+CUDA_ARCHITECTURES ?= 80 90a 120
+cuda: ## compile the CUDA kernels for CUDA_ARCHITECTURES, warnings and register spills as errors, then test them in the emulator
+	@command -v $(NVCC) >/dev/null || { echo "make cuda needs NVIDIA's compiler: install nvcc 13.0 and put it on PATH, or set NVCC"; exit 1; }
+	@mkdir -p bin/cuda
+	@set -e; for a in $(CUDA_ARCHITECTURES); do echo "== sm_$$a"; \
+		$(NVCC) -std=c++17 -arch=sm_$$a -Werror all-warnings -Xptxas -v -cubin -o bin/cuda/sm_$$a.cubin kernels/cuda/kernels.cu >bin/cuda/sm_$$a.log 2>&1 || \
+			{ cat bin/cuda/sm_$$a.log; exit 1; }; awk -f kernels/cuda/limits.awk bin/cuda/sm_$$a.log; done
+	$(GO) test -count=1 ./kernels/cuda/
 
 golden: $(BIN) ## answers and perplexity of two real models against llama.cpp's, frozen in testdata/golden
 	$(BIN) pull smollm2:135m
