@@ -16,21 +16,6 @@ func nomicBERT(p *plan, w *weights, c Config) {
 	p.encoder(w, p.embedTypes(w), encoderLayers{angles: true, gate: kernels.ActSiLU})
 }
 
-// nomicBERTMoE records the forward pass of Nomic Embed 2: rotated positions, and every few layers experts of two matrices.
-func nomicBERTMoE(p *plan, w *weights, c Config) {
-	p.encoder(w, p.embedTypes(w), encoderLayers{angles: true, expertsEvery: c.countOr("moe_every_n_layers", 0, 0)})
-}
-
-// jinaBERT2 records the forward pass of Jina Embeddings 2: ALiBi in both directions, gated networks.
-func jinaBERT2(p *plan, w *weights, c Config) {
-	p.encoder(w, p.embedTypes(w), encoderLayers{alibi: 8, gate: kernels.ActGELUErf})
-}
-
-// jinaBERT3 records the forward pass of Jina Embeddings 3 without its task adapters: BERT with rotated positions.
-func jinaBERT3(p *plan, w *weights, c Config) {
-	p.encoder(w, p.embedTypes(w), encoderLayers{angles: true})
-}
-
 // embedTypes looks tokens and, where the model has some, token types up.
 func (p *plan) embedTypes(w *weights) kernels.Ref {
 	x := p.embed(w, 1)
@@ -43,10 +28,8 @@ func (p *plan) embedTypes(w *weights) kernels.Ref {
 
 // encoderLayers is what the layers of the BERT family differ in.
 type encoderLayers struct {
-	angles       bool        // positions are rotated into queries and keys
-	alibi        float32     // the largest position bias, 0: none
-	gate         kernels.Act // of a gated network; none: a plain one with the exact GELU
-	expertsEvery int         // every so many layers the last has experts; 0: none
+	angles bool        // positions are rotated into queries and keys
+	gate   kernels.Act // of a gated network; none: a plain one with the exact GELU
 }
 
 // encoder records the layers and the pooling: h = norm(x + attention(x)); x = norm(h + network(h)).
@@ -61,7 +44,7 @@ func (p *plan) encoder(w *weights, x kernels.Ref, e encoderLayers) {
 	for i := range c.Layers {
 		l := w.layer(i)
 		a := c.attention(i)
-		a.bothWays, a.angles, a.style, a.alibi, a.norm = true, angles, kernels.RopeHalves, e.alibi, rowNormIfPresent
+		a.bothWays, a.angles, a.style, a.norm = true, angles, kernels.RopeHalves, rowNormIfPresent
 		h := p.norm(p.output(l, p.attend(l, x, a), a, 1, x), l.biasedNorm("attn_output_norm", c.Dim))
 		if l.has("attn_norm_2.weight") { // the layer's input is added once more
 			h = p.norm(p.Add(h, x), l.biasedNorm("attn_norm_2", c.Dim))
@@ -73,10 +56,7 @@ func (p *plan) encoder(w *weights, x kernels.Ref, e encoderLayers) {
 
 // encoderFFN is network(h) + h.
 func (p *plan) encoderFFN(l *layer, h kernels.Ref, i int, e encoderLayers) kernels.Ref {
-	switch {
-	case e.expertsEvery > 0 && i%e.expertsEvery == 1:
-		return p.expertFFN(l, h, experts{width: p.c.expertWidth(p.c.FF[i]), act: kernels.ActGELUErf, plain: true}, h)
-	case e.gate != kernels.ActNone:
+	if e.gate != kernels.ActNone {
 		return p.gatedFFN(l, h, ffnDense, p.c.FF[i], e.gate, 1, h)
 	}
 	return p.plainFFN(l, h, p.c.FF[i], kernels.ActGELUErf, false, h)
