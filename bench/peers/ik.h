@@ -40,3 +40,9 @@ static int write_piece(const struct llama_vocab *v, llama_token id, char *out, i
 {
     return llama_token_to_piece_vocab(v, id, out, room, 0, true);
 }
+
+static int result_width(const struct llama_model *m, const struct llama_context *context)
+{
+    (void)context;
+    return llama_n_embd(m); // it has no classifiers
+}

@@ -13,6 +13,7 @@
 //   load                                       time from the start of the process to the first token
 //   ids                                        a text a line on standard input; a line of ids each, special tokens added
 //   embed       out=FILE batch=N               a line of ids a text on standard input; float32, [texts][width]
+//   vectors     out=FILE cache=f16|f32         ids on standard input; float32: the text's vector or scores, then the state of each token
 //
 // Common: threads=N, flash=-1|0|1, repack=-1|0|1, cache=f16|f32 (-1: the library decides).
 
@@ -533,6 +534,53 @@ static void run_embed(void)
     printf("{\"seconds\": %.6f, \"texts\": %d, \"tokens\": %d, \"width\": %d}\n", seconds, t.count, t.starts[t.count], width);
 }
 
+// Computes one text for its vector, or for its tokens' states, and writes them.
+static int write_vectors(FILE *f, const llama_token *ids, int count, bool states)
+{
+    struct llama_context_params p = llama_context_default_params();
+    p.n_ctx = p.n_batch = p.n_ubatch = (uint32_t)count;
+    p.n_threads = p.n_threads_batch = atoi(options.threads);
+    p.embeddings = true;
+    bool exact = strcmp(options.cache, "f32") == 0;
+    if (exact)
+        p.type_k = p.type_v = GGML_TYPE_F32;
+    if (states)
+        p.pooling_type = LLAMA_POOLING_TYPE_NONE;
+    set_context_options(&p, exact ? 0 : atoi(options.flash));
+    struct llama_context *one = llama_init_from_model(model, p);
+    if (!one)
+        fail("cannot make a context", NULL);
+    struct llama_batch b = llama_batch_init(count, 0, 1);
+    for (int i = 0; i < count; i++)
+        add_row(&b, ids[i], i, 0, true);
+    if (llama_decode(one, b) != 0)
+        fail("decode failed", NULL);
+    int width = states ? llama_model_n_embd(model) : result_width(model, one);
+    for (int i = 0; i < (states ? count : 1); i++) {
+        const float *v = states ? llama_get_embeddings_ith(one, i) : llama_get_embeddings_seq(one, 0);
+        if (!v)
+            fail("no vector", NULL);
+        if (fwrite(v, sizeof(float), (size_t)width, f) != (size_t)width)
+            fail("cannot write", options.out);
+    }
+    llama_batch_free(b);
+    llama_free(one);
+    return width;
+}
+
+static void run_vectors(void)
+{
+    llama_token *ids;
+    int n = read_ids(&ids);
+    FILE *f = fopen(options.out, "wb");
+    if (!f)
+        fail("cannot write", options.out);
+    int pooled = write_vectors(f, ids, n, false), state = write_vectors(f, ids, n, true);
+    if (fclose(f) != 0)
+        fail("cannot write", options.out);
+    printf("{\"tokens\": %d, \"pooled\": %d, \"state\": %d}\n", n, pooled, state);
+}
+
 int main(int argc, char **argv)
 {
     double start = now();
@@ -570,6 +618,8 @@ int main(int argc, char **argv)
         run_ids();
     else if (strcmp(command, "embed") == 0)
         run_embed();
+    else if (strcmp(command, "vectors") == 0)
+        run_vectors();
     else if (strcmp(command, "load") == 0)
         run_load(start, libraries, loaded);
     else

@@ -71,3 +71,9 @@ static int write_piece(const struct llama_vocab *v, llama_token id, char *out, i
 {
     return llama_token_to_piece(v, id, out, room, 0, true);
 }
+
+// Numbers of a text's result: of a vector, or of a classifier's scores.
+static int result_width(const struct llama_model *m, const struct llama_context *context)
+{
+    return llama_pooling_type(context) == LLAMA_POOLING_TYPE_RANK ? (int)llama_model_n_cls_out(m) : llama_model_n_embd_out(m);
+}
