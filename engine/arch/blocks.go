@@ -215,6 +215,11 @@ func (p *plan) logits(w *weights, x kernels.Ref, n norm, scale, softcap float32)
 	if p.c.Pooling != NoPooling {
 		w.touch("output.weight")
 		w.touch("output.bias")
+		for _, k := range p.PageKinds {
+			if k.State {
+				p.c.fault("pooling_type", string(p.c.Pooling), "none: recurrent layers give no vectors of texts")
+			}
+		}
 		p.pooled(w, p.norm(x, n))
 		return
 	}
