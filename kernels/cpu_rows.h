@@ -414,4 +414,4 @@ static void rows_float_product(const struct weight *w, int64_t mat, int64_t firs
 #define CPU_ROWS(QUANTIZE32, QUANTIZE256)                                                                                                                \
     .quantize32 = QUANTIZE32, .quantize256 = QUANTIZE256, .finish = rows_finish, .norm = rows_norm,                     \
     .element = rows_element, .rope = rows_rope, .angles = rows_angles, .store_k = rows_store_k, .store_v = rows_store_v,          \
-    .expert_sum = rows_expert_sum, .mean = rows_mean, .softmax = rows_softmax, .act = rows_act, .attention = rows_attention, .attention_spans = rows_attention_spans
+    .expert_sum = rows_expert_sum, .mean = rows_mean, .softmax = rows_softmax, .act = rows_act, .attention = rows_attention, .attention_spans = rows_attention_spans, .recurrent = rows_recurrent

@@ -253,7 +253,7 @@ func TestHostileKeys(t *testing.T) {
 		s := newSketch(t, row.Name, nil)
 		f := s.open(t)
 		k := newKeys(f, row.Name)
-		c := readConfig(k, row.norm, Options{})
+		c := readConfig(k, row, Options{})
 		p := &plan{Plan: kernels.NewPlan(), c: c}
 		row.record(p, newWeights(f, p.Plan, c.Experts), c)
 		for key := range k.asked {
