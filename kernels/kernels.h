@@ -116,7 +116,7 @@ enum infer_op_kind {
     INFER_OP_SOFTMAX = 25,
 };
 
-enum infer_norm { INFER_NORM_RMS = 0, INFER_NORM_LAYER = 1, INFER_NORM_L2 = 2 };
+enum infer_norm { INFER_NORM_RMS = 0, INFER_NORM_LAYER = 1, INFER_NORM_L2 = 2 /* x / sqrt(sum x^2 + f0) */ };
 enum infer_rope { INFER_ROPE_PAIRS = 0 /* (0,1),(2,3)... */, INFER_ROPE_HALVES = 1 /* (i, i+n/2) */ };
 enum infer_act {
     INFER_ACT_NONE = 0,

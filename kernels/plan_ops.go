@@ -39,7 +39,7 @@ type Norm int32
 const (
 	RMSNorm   Norm = C.INFER_NORM_RMS
 	LayerNorm Norm = C.INFER_NORM_LAYER
-	L2Norm    Norm = C.INFER_NORM_L2
+	L2Norm    Norm = C.INFER_NORM_L2 // to length 1
 )
 
 // Act is an activation function.

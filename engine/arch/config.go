@@ -72,7 +72,11 @@ func readConfig(k *keys, row Row, o Options) Config {
 	case c.ExpertsUsed > c.Experts:
 		k.fault("expert_used_count", fmt.Sprint(c.ExpertsUsed), fmt.Sprintf("1 to the %d of expert_count", c.Experts))
 	}
-	c.FF = k.perLayer("feed_forward_length", c.Layers, least, nil)
+	var width []int // files whose networks are experts alone may leave it out
+	if row.mixed && c.Experts > 0 {
+		width = repeat(0, c.Layers)
+	}
+	c.FF = k.perLayer("feed_forward_length", c.Layers, least, width)
 	heads := max(1, slices.Max(c.Heads)) // all layers that attend have as many, where some do not
 	if !row.mixed {
 		heads = c.Heads[0]
