@@ -37,11 +37,14 @@ type Options struct {
 	TargetITL time.Duration // time between two tokens of an online request that prompts of others should not exceed; 0: none
 	// MicroBatchWindow is how long a request of the micro-batch lane may wait for others that fill its batch; 0: it does not wait.
 	MicroBatchWindow time.Duration
-	MaxWait          time.Duration      // refuse requests whose first token is predicted to come later; 0: none
-	Queue            int                // requests that may wait; 0: DefaultQueue
-	Tenants          map[string]float64 // weights of tenants, whose shares of the machine are fair otherwise; others have 1
-	ParkDir          string             // where the memory of preempted requests goes when ParkBytes are used; empty: nowhere
-	ParkBytes        int64              // host memory for it; 0: as much as it takes
+	MaxWait          time.Duration // refuse requests whose first token is predicted to come later; 0: none
+	// Aging is how long a request of a lower lane or priority may be passed over: the one that waited longest then goes first, one at
+	// a time. 0: for ever.
+	Aging     time.Duration
+	Queue     int                // requests that may wait; 0: DefaultQueue
+	Tenants   map[string]float64 // weights of tenants, whose shares of the machine are fair otherwise; others have 1
+	ParkDir   string             // where the memory of preempted requests goes when ParkBytes are used; empty: nowhere
+	ParkBytes int64              // host memory for it; 0: as much as it takes
 
 	NoSpeculation bool // compute no guessed tokens ahead, for any request
 
@@ -164,9 +167,9 @@ func (o *Options) check() error {
 		return fmt.Errorf("step of %d tokens: expected 1 to %d", o.StepRows, 1<<16)
 	case o.Sequences < 0 || o.Sequences > 1<<16:
 		return fmt.Errorf("%d sequences: expected 1 to %d", o.Sequences, 1<<16)
-	case o.Queue < 0 || min(o.TargetITL, o.MicroBatchWindow, o.MaxWait) < 0 || o.ParkBytes < 0:
-		return fmt.Errorf("queue of %d, target of %v, window of %v, wait of %v, %d bytes for parking: expected 0 or more", o.Queue, o.TargetITL,
-			o.MicroBatchWindow, o.MaxWait, o.ParkBytes)
+	case o.Queue < 0 || min(o.TargetITL, o.MicroBatchWindow, o.MaxWait, o.Aging) < 0 || o.ParkBytes < 0:
+		return fmt.Errorf("queue of %d, target of %v, window of %v, wait of %v, aging of %v, %d bytes for parking: expected 0 or more", o.Queue, o.TargetITL,
+			o.MicroBatchWindow, o.MaxWait, o.Aging, o.ParkBytes)
 	}
 	return nil
 }

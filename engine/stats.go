@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/infer-go/infer/engine/cache"
+	"github.com/infer-go/infer/engine/schedule"
 )
 
 // Stats is a snapshot of what an engine does; its counters are since Open. While steps are being computed it may be
@@ -29,7 +30,8 @@ type Stats struct {
 	StepP50  time.Duration // of the last 512 steps
 	StepP99  time.Duration
 
-	Cache cache.Stats
+	Cache    cache.Stats
+	Schedule schedule.Stats // its own counters, and what it has learned of the time a step takes
 }
 
 // HitRate is the share of prompt tokens that were found in the cache.
@@ -104,5 +106,8 @@ func (e *Engine) Stats() Stats {
 	s := l.snapshot
 	s.Submitted, s.Refused, s.Finished, s.Failed = l.counts.Submitted, l.counts.Refused, l.counts.Finished, l.counts.Failed
 	s.Queued += len(l.arrived)
+	if l.schedule != nil {
+		s.Schedule = l.schedule.Stats()
+	}
 	return s
 }

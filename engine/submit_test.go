@@ -74,6 +74,8 @@ func TestSubmitSeveral(t *testing.T) {
 	}
 	stats := e.Stats()
 	assert.EqualValues(t, 6, stats.Submitted)
+	assert.EqualValues(t, 6, stats.Schedule.Submitted)
+	assert.Positive(t, stats.Schedule.DecodeTokens)
 	eventuallyIdle(t, e)
 }
 
@@ -497,4 +499,47 @@ func TestStats(t *testing.T) {
 	assert.Less(t, stats.HostTime, stats.StepTime)
 	assert.Zero(t, stats.Queued+stats.Running+stats.Parked+stats.Sequences)
 	assert.NotEmpty(t, stats.Cache.Kinds)
+}
+
+// TestAging has a batch request behind online ones that never end: it is computed when it has waited long enough, and not before.
+func TestAging(t *testing.T) {
+	for name, c := range map[string]struct {
+		aging time.Duration
+		aged  uint64
+	}{"aging": {time.Millisecond, 1}, "none": {0, 0}} {
+		t.Run(name, func(t *testing.T) {
+			e := openTiny(t, tiny, Options{Sequences: 1, Aging: c.aging})
+			ctx, cancel := context.WithCancel(t.Context())
+			defer cancel()
+			online := func() {
+				for ctx.Err() == nil {
+					for range e.Generate(ctx, Request{Prompt: "ab", MaxTokens: 40, IgnoreEnd: true, Sampling: greedy()}) {
+					}
+				}
+			}
+			var readers sync.WaitGroup
+			for range 3 {
+				readers.Go(online)
+			}
+			require.Eventually(t, func() bool { return e.Stats().Schedule.Queued[schedule.Online] > 0 }, 10*time.Second, time.Millisecond)
+			patience, stop := context.WithTimeout(ctx, 20*time.Second)
+			if c.aging == 0 {
+				stop()
+				patience, stop = context.WithTimeout(ctx, 100*time.Millisecond)
+			}
+			defer stop()
+			var last error
+			for _, err := range e.Generate(patience, Request{Prompt: "ba", MaxTokens: 2, IgnoreEnd: true, Lane: schedule.Batch, Sampling: greedy()}) {
+				last = err
+			}
+			if c.aging > 0 {
+				require.NoError(t, last)
+			} else {
+				require.ErrorIs(t, last, context.DeadlineExceeded)
+			}
+			assert.GreaterOrEqual(t, e.Stats().Schedule.Aged, c.aged)
+			cancel()
+			readers.Wait()
+		})
+	}
 }

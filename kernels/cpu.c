@@ -176,7 +176,7 @@ static int cpu_copy_page(void *device, int32_t kind, int32_t from, int32_t to)
     for (int32_t i = 0; i < d->plan.cache_count; i++) {
         const struct infer_cache_layer *l = &d->plan.cache[i];
         if ((int32_t)l->kind == kind)
-            memcpy(d->cache + l->offset + to * l->page_bytes, d->cache + l->offset + from * l->page_bytes, (size_t)l->page_bytes);
+            memcpy(d->cache + l->offset + to * l->page_stride, d->cache + l->offset + from * l->page_stride, (size_t)l->page_bytes);
     }
     return INFER_OK;
 }
@@ -189,7 +189,7 @@ static int cpu_read_page(void *device, int32_t kind, int32_t page, void *out)
         const struct infer_cache_layer *l = &d->plan.cache[i];
         if ((int32_t)l->kind != kind)
             continue;
-        memcpy(to, d->cache + l->offset + page * l->page_bytes, (size_t)l->page_bytes);
+        memcpy(to, d->cache + l->offset + page * l->page_stride, (size_t)l->page_bytes);
         to += l->page_bytes;
     }
     return INFER_OK;
@@ -203,7 +203,7 @@ static int cpu_write_page(void *device, int32_t kind, int32_t page, const void *
         const struct infer_cache_layer *l = &d->plan.cache[i];
         if ((int32_t)l->kind != kind)
             continue;
-        memcpy(d->cache + l->offset + page * l->page_bytes, from, (size_t)l->page_bytes);
+        memcpy(d->cache + l->offset + page * l->page_stride, from, (size_t)l->page_bytes);
         from += l->page_bytes;
     }
     return INFER_OK;

@@ -114,7 +114,7 @@ static void load_block(const struct attention_job *job, int64_t block, int end, 
             }
             continue;
         }
-        const uint8_t *page = job->cache + (int64_t)page_number * l->page_bytes;
+        const uint8_t *page = job->cache + (int64_t)page_number * l->page_stride;
         if (l->dtype == INFER_DTYPE_Q8_0) {
             load_bytes(job, (uint8_t *)page, half, end, keys, values);
             continue;
@@ -400,7 +400,7 @@ static bool find_pages(const struct attention_job *job, int64_t block, int64_t l
         int64_t from = page[half] >= 0 ? page[half] : page[1 - half], k_at = (int64_t)job->kv_head * l->k_dim * INFER_PAGE_TOKENS;
         if (from < 0)
             return false;
-        uint8_t *data = (uint8_t *)job->cache + from * l->page_bytes, *k, *v;
+        uint8_t *data = (uint8_t *)job->cache + from * l->page_stride, *k, *v;
         if (b->form == BLOCK_F16) {
             k = data + 2 * k_at;
             v = data + 2 * ((int64_t)l->heads * l->k_dim + (int64_t)job->kv_head * l->v_dim) * INFER_PAGE_TOKENS;

@@ -359,8 +359,9 @@ static void turn_pages(const struct device *d, const uint8_t *from, const uint8_
         if (!d->buffers[i].mapped || from < data || to > end)
             continue;
         uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE), first = ((uintptr_t)from + page - 1) & ~(page - 1), last = (uintptr_t)to & ~(page - 1);
-        if (ahead && to < end) // hints: that they fail changes nothing
-            (void)madvise((void *)last, end - to < READ_AHEAD ? (size_t)(end - to) : READ_AHEAD, MADV_WILLNEED);
+        bool border = (uintptr_t)from / READ_AHEAD != (uintptr_t)to / READ_AHEAD;
+        if (ahead && border && to < end) // hints: that they fail changes nothing
+            (void)madvise((void *)last, end - to < 2 * READ_AHEAD ? (size_t)(end - to) : 2 * READ_AHEAD, MADV_WILLNEED);
         if (first < last)
             (void)madvise((void *)first, last - first, MADV_DONTNEED);
     }

@@ -32,7 +32,7 @@ void infer_cut_segments(struct device *d)
 // A slot of a cache layer; NULL for none.
 static float *slot(const struct device *d, const struct infer_cache_layer *l, int32_t number)
 {
-    return number < 0 ? NULL : (float *)(d->cache + l->offset + number * l->page_bytes);
+    return number < 0 ? NULL : (float *)(d->cache + l->offset + number * l->page_stride);
 }
 
 static struct recurrent_job job_of(const struct device *d, const struct infer_op *op, int32_t segment, uint8_t *scratch)

@@ -63,7 +63,7 @@ static void store(struct device *d, const struct infer_op *op, int64_t row)
     const struct infer_cache_layer *l = &d->plan.cache[op->n[0]];
     int32_t position = b->positions[row];
     const int32_t *table = b->pages + ((int64_t)l->kind * b->sequence_count + b->sequences[row]) * b->table_pages;
-    uint8_t *page = d->cache + l->offset + (int64_t)table[position / INFER_PAGE_TOKENS] * l->page_bytes;
+    uint8_t *page = d->cache + l->offset + (int64_t)table[position / INFER_PAGE_TOKENS] * l->page_stride;
     d->variant->store_k(l, page, position % INFER_PAGE_TOKENS, activation(d, op->in[0], row));
     if (l->v_dim > 0)
         d->variant->store_v(l, page, position % INFER_PAGE_TOKENS, activation(d, op->in[1], row));

@@ -159,8 +159,9 @@ struct infer_cache_layer {
     uint32_t kind;       // which of a sequence's page tables this layer uses
     int32_t heads, k_dim, v_dim;
     int32_t v_width;     // width of the values that attention returns: v_dim, or the part of k that serves as v
-    int64_t offset;      // bytes from the cache buffer's start to page 0
-    int64_t page_bytes;
+    int64_t offset;      // bytes from the cache buffer's start to its part of page 0
+    int64_t page_bytes;  // of its part of a page
+    int64_t page_stride; // bytes from page to page: the parts of a kind's layers lie side by side
 };
 
 struct infer_plan {

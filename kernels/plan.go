@@ -64,7 +64,8 @@ type CacheLayer struct {
 	Kind              uint32
 	Heads, KDim, VDim int32
 	VWidth            int32
-	Offset, PageBytes int64
+	Offset, PageBytes int64 // of its part of page 0, and of that part
+	PageStride        int64 // from page to page
 }
 
 // Go's structs are handed to C as they are: a difference in size is a compile error here.

@@ -139,19 +139,29 @@ func (p *Plan) layOutActivations(keep bool) {
 	}
 }
 
-// layOutCache places each layer's pages one after the other.
+// layOutCache places kinds one after the other, of each its pages, and in a page the parts of its layers: a sequence that grows touches
+// new memory in one place, and memory that no sequence has needed yet is never touched.
 func (p *Plan) layOutCache(l Limits) {
 	var offset int64
-	for i := range p.Cache {
-		c := &p.Cache[i]
-		c.DType = l.CacheDType
-		if p.PageKinds[c.Kind].State {
-			c.DType = F32
+	for kind := range p.PageKinds {
+		var size int64
+		for i := range p.Cache {
+			if c := &p.Cache[i]; int(c.Kind) == kind {
+				if c.DType = l.CacheDType; p.PageKinds[kind].State {
+					c.DType = F32
+				}
+				c.PageBytes = p.layerPageBytes(c, l.CacheDType)
+				c.Offset = offset + size
+				size += c.PageBytes
+			}
 		}
-		c.Offset = offset
-		c.PageBytes = p.layerPageBytes(c, l.CacheDType)
-		offset += c.PageBytes * int64(l.Pages[c.Kind])
-		p.PageKinds[c.Kind].PageBytes += c.PageBytes
+		for i := range p.Cache {
+			if c := &p.Cache[i]; int(c.Kind) == kind {
+				c.PageStride = size
+			}
+		}
+		p.PageKinds[kind].PageBytes = size
+		offset += size * int64(l.Pages[kind])
 	}
 	p.CacheBytes = offset
 }
