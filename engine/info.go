@@ -48,12 +48,14 @@ func (e *Engine) OpTimes() map[kernels.OpKind]time.Duration {
 }
 
 // CacheBytesPerToken returns what one token of context takes in the cache, for a cache type: layers that see everything, and
-// the rest (layers with a window), which stop growing. With llama.cpp, which does not say, both are 0.
+// layers with a window, which stop growing. Recurrent layers have a state, whatever the context. With llama.cpp, which does not say, both are 0.
 func (e *Engine) CacheBytesPerToken() (full, windowed int64) {
 	for _, k := range e.model.Plan.PageKinds {
-		if k.Window == 0 {
+		switch {
+		case k.State:
+		case k.Window == 0:
 			full += k.PageBytes / kernels.PageTokens
-		} else {
+		default:
 			windowed += k.PageBytes / kernels.PageTokens
 		}
 	}

@@ -19,8 +19,8 @@ func (e *Engine) sizeCache(t kernels.DType) ([]cache.Kind, error) {
 	}
 	footprints, kinds := make([]cache.Footprint, len(p.PageKinds)), make([]cache.Kind, len(p.PageKinds))
 	for i, k := range p.PageKinds {
-		footprints[i] = cache.Footprint{Window: k.Window, PageBytes: p.PageBytes(i, t)}
-		kinds[i] = cache.Kind{Window: k.Window}
+		footprints[i] = cache.Footprint{Window: k.Window, State: k.State, PageBytes: p.PageBytes(i, t)}
+		kinds[i] = cache.Kind{Window: k.Window, State: k.State}
 	}
 	pages, err := cache.Size(footprints, d)
 	if err != nil {

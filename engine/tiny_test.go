@@ -7,6 +7,7 @@ import (
 	"math"
 	"math/rand/v2"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -24,6 +25,7 @@ type tinyModel struct {
 	arch                            string // empty: by the window
 	template                        string
 	rank                            string // a reranker's template
+	recurrent                       string // mamba2, or qwen35 whose second layers attend
 }
 
 var tiny = tinyModel{layers: 2, dim: 64, heads: 4, kvHeads: 2, ff: 96}
@@ -45,6 +47,10 @@ func (m tinyModel) writeTo(path string) error {
 		w.SetUint32("gemma2.attention.sliding_window", m.window)
 		w.SetUint32("gemma2.attention.key_length", uint32(m.dim/m.heads))
 		w.SetUint32("gemma2.attention.value_length", uint32(m.dim/m.heads))
+	}
+	if m.recurrent != "" {
+		arch = m.recurrent
+		m.recurrentKeys(w)
 	}
 	if m.arch != "" {
 		arch = m.arch
@@ -106,6 +112,9 @@ func (m tinyModel) tensors(w *gguf.Writer) {
 			if len(shape) == 1 {
 				v += 1
 			}
+			if strings.HasSuffix(name, "ssm_a") { // decays: states fade
+				v = -float32(math.Abs(float64(v)))
+			}
 			data = binary.LittleEndian.AppendUint32(data, math.Float32bits(v))
 		}
 		w.AddTensor(name, gguf.F32, shape, func(out io.Writer) error { _, err := out.Write(data); return err })
@@ -123,15 +132,26 @@ func (m tinyModel) tensors(w *gguf.Writer) {
 	for i := range m.layers {
 		p := fmt.Sprintf("blk.%d.", i)
 		add(p+"attn_norm.weight", 0.1, m.dim)
-		add(p+"ffn_norm.weight", 0.1, m.dim)
+		if m.recurrent != "" && !m.recurrentLayer(p, i, add) {
+			continue
+		}
+		if m.recurrent == "" {
+			add(p+"ffn_norm.weight", 0.1, m.dim)
+		}
 		if m.window > 0 {
 			add(p+"post_attention_norm.weight", 0.1, m.dim)
 			add(p+"post_ffw_norm.weight", 0.1, m.dim)
 		}
-		matrix(p+"attn_q.weight", m.dim, m.heads*head)
-		matrix(p+"attn_k.weight", m.dim, m.kvHeads*head)
-		matrix(p+"attn_v.weight", m.dim, m.kvHeads*head)
-		matrix(p+"attn_output.weight", m.heads*head, m.dim)
+		if m.recurrent == "" || i%2 == 1 {
+			queries := m.heads * head
+			if m.recurrent != "" {
+				queries *= 2 // with gates
+			}
+			matrix(p+"attn_q.weight", m.dim, queries)
+			matrix(p+"attn_k.weight", m.dim, m.kvHeads*head)
+			matrix(p+"attn_v.weight", m.dim, m.kvHeads*head)
+			matrix(p+"attn_output.weight", m.heads*head, m.dim)
+		}
 		if m.experts > 0 {
 			e := int64(m.experts)
 			matrix(p+"ffn_gate_inp.weight", m.dim, e)
@@ -144,4 +164,49 @@ func (m tinyModel) tensors(w *gguf.Writer) {
 		matrix(p+"ffn_up.weight", m.dim, m.ff)
 		matrix(p+"ffn_down.weight", m.ff, m.dim)
 	}
+}
+
+// The sizes of recurrent layers.
+const (
+	tinyInner, tinyStates, tinyStateHeads, tinyStateGroups = 96, 24, 4, 2
+)
+
+func (m tinyModel) recurrentKeys(w *gguf.Writer) {
+	for key, value := range map[string]uint32{"ssm.conv_kernel": 4, "ssm.inner_size": tinyInner, "ssm.state_size": tinyStates, "ssm.time_step_rank": tinyStateHeads,
+		"ssm.group_count": tinyStateGroups} {
+		w.SetUint32(m.recurrent+"."+key, value)
+	}
+	if m.recurrent == "qwen35" {
+		w.SetUint32("qwen35.full_attention_interval", 2)
+	}
+}
+
+// recurrentLayer adds a layer's tensors up to its network, and says whether it has one.
+func (m tinyModel) recurrentLayer(p string, i int64, add func(name string, scale float64, shape ...int64)) bool {
+	matrix := func(name string, shape ...int64) { add(p+name, 1.5/math.Sqrt(float64(shape[0])), shape...) }
+	shared := int64(2 * tinyStateGroups * tinyStates) // both projections, or queries and keys
+	if m.recurrent == "qwen35" {
+		add(p+"post_attention_norm.weight", 0.1, m.dim)
+		if i%2 == 1 {
+			add(p+"attn_q_norm.weight", 0.1, m.dim/m.heads)
+			add(p+"attn_k_norm.weight", 0.1, m.dim/m.heads)
+			return true
+		}
+		matrix("attn_qkv.weight", m.dim, shared+tinyInner)
+		matrix("attn_gate.weight", m.dim, tinyInner)
+		matrix("ssm_alpha.weight", m.dim, tinyStateHeads)
+		matrix("ssm_beta.weight", m.dim, tinyStateHeads)
+		add(p+"ssm_norm.weight", 0.1, tinyInner/tinyStateHeads)
+		add(p+"ssm_a", 0.3, tinyStateHeads)
+	} else {
+		matrix("ssm_in.weight", m.dim, 2*tinyInner+shared+tinyStateHeads)
+		add(p+"ssm_conv1d.bias", 0.1, shared+tinyInner)
+		add(p+"ssm_norm.weight", 0.1, tinyInner/tinyStateGroups, tinyStateGroups)
+		add(p+"ssm_a", 0.5, 1, tinyStateHeads)
+		add(p+"ssm_d", 0.5, 1, tinyStateHeads)
+	}
+	matrix("ssm_conv1d.weight", 4, shared+tinyInner)
+	add(p+"ssm_dt.bias", 0.1, tinyStateHeads)
+	matrix("ssm_out.weight", tinyInner, m.dim)
+	return m.recurrent == "qwen35"
 }

@@ -102,6 +102,24 @@ struct attention_job {
     float *partials;          // where its result goes, infer_attention_partials() floats; NULL: compute all spans, and out
 };
 
+// A stretch of one sequence through a recurrent op, for a part of its channels or one of its heads.
+struct recurrent_job {
+    const struct infer_op *op;
+    int32_t rows;
+    const float *in[INFER_OP_INPUTS];      // row 0 of an activation, or a weight; NULL: absent
+    int64_t in_stride[INFER_OP_INPUTS];    // floats from row to row
+    int64_t in_cols[INFER_OP_INPUTS];
+    float *out;
+    int64_t out_stride, out_cols;
+    const float *read;  // the layer's state before the first row; NULL: zeros
+    float *write;       // after the last
+    int64_t unit;       // CONV, SCAN: block of RECURRENT_CHANNELS channels; HEAD_SCAN, DELTA: head
+    float *scratch;     // infer_recurrent_scratch() floats
+};
+#define RECURRENT_CHANNELS 64
+#define RECURRENT_ROWS 16 // rows whose inputs a head's job gathers at a time
+#define CONV_TAPS 8       // at most
+
 // A variant is one instruction set's kernels. Every slot is filled; ref fills all with plain code.
 struct cpu_variant {
     const char *name;
@@ -126,6 +144,7 @@ struct cpu_variant {
     void (*store_v)(const struct infer_cache_layer *l, uint8_t *page, int slot, const float *v);
     void (*attention)(const struct attention_job *job);
     void (*attention_spans)(const struct attention_job *job, const float *partials, int64_t spans); // out from all spans' partials
+    void (*recurrent)(const struct recurrent_job *job);
     void (*expert_sum)(int64_t n, int used, const float *y, int64_t y_stride, const float *weights, const float *residual, float *out);
     void (*mean)(int64_t n, int64_t rows, const float *x, int64_t stride, float *out);
     void (*softmax)(float *x, int64_t n); // in place
@@ -148,6 +167,9 @@ int64_t infer_attention_partials(const struct infer_cache_layer *l, int32_t quer
 #define ATTENTION_TILE 64 // query rows (rows x heads) of one job at most, unless a group alone has more heads
 
 enum act_form infer_form_of(enum infer_dtype t);
+
+// Floats of scratch that a recurrent op's jobs need; in: its inputs' tensors.
+int64_t infer_recurrent_scratch(const struct infer_op *op, const struct infer_tensor *tensors);
 
 // Threads: one team a device. run calls work(arg, thread) on the first `threads` of them and returns when all have returned.
 #define MAX_THREADS 1024

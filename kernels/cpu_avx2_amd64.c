@@ -11,6 +11,7 @@
 #include "codebooks.h"
 #include "cpu_attention.h"
 #include "cpu_codes.h"
+#include "cpu_recurrent.h"
 #include "cpu_rows.h"
 
 #define INLINE static inline __attribute__((always_inline))

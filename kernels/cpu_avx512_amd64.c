@@ -11,6 +11,8 @@
 #define ATTENTION_PASS 4
 #include "cpu_attention.h"
 #include "cpu_codes.h"
+#define SCAN_STATES 8
+#include "cpu_recurrent.h"
 #include "cpu_rows.h"
 
 #define INLINE static inline __attribute__((always_inline))

@@ -72,6 +72,11 @@ struct splits {
 };
 #define SPLIT_BYTES (16 << 20) // of partials at most: longer contexts of more rows are not split
 
+struct segments { // stretches of the batch's rows that belong to one sequence
+    int32_t *first, *count; // [rows]; NULL: the plan has no recurrent ops
+    int32_t total;
+};
+
 #define TILE_SIZES 7 // 1, 2, 4 ... 64 rows
 
 struct device {
@@ -100,6 +105,7 @@ struct device {
     struct tiles tiles[TILE_SIZES];
     uint32_t tiles_used; // bit per size
     struct splits splits;
+    struct segments segments;
     uint8_t **scratch;   // [threads]
     int64_t scratch_bytes;
     atomic_int *counters; // [threads][counter_stride]: units taken of each step, in cache lines of each thread's own
@@ -118,6 +124,8 @@ void infer_device_free(void *p);
 
 int infer_tile_size(int32_t heads_of_a_group); // index into tiles: 2^index rows
 int infer_cpu_prepare(void *device, const struct infer_plan *plan);
+void infer_cut_segments(struct device *d);
+void infer_run_recurrent(struct device *d, int32_t step, int thread);
 int infer_cpu_run(void *device, const struct infer_batch *batch, const float **logits);
 
 static inline const struct infer_tensor *tensor_at(const struct device *d, int32_t i) { return &d->plan.tensors[i]; }
@@ -136,6 +144,11 @@ static inline int64_t act_bytes(enum act_form f, int64_t cols)
 {
     return f == FORM_32 ? cols / 32 * (int64_t)sizeof(struct act32) : f == FORM_256 ? cols / 256 * (int64_t)sizeof(struct act256) : cols * 4;
 }
+
+static inline atomic_int *counter(struct device *d, int thread, int32_t step) { return &d->counters[(int64_t)thread * d->counter_stride + step]; }
+
+// The next unit of a step in order, for whoever asks first: work whose units differ much.
+static inline int32_t take(struct device *d, int32_t step) { return atomic_fetch_add_explicit(counter(d, 0, step), 1, memory_order_relaxed); }
 
 // From quantized row to row: whole cache lines.
 static inline int64_t act_stride(enum act_form f, int64_t cols) { return (act_bytes(f, cols) + 63) / 64 * 64; }

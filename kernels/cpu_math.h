@@ -25,6 +25,23 @@ static inline v16 v_exp(v16 x)
     return v_pick_lt(x, v_set1(-87.3f), v_set1(0), v_mul(p, v_exp2i(n)));
 }
 
+// ln(1 + e^x) = max(x, 0) + ln(1 + u), u = e^-|x|; ln(1 + u) = 2 artanh(s), s = u / (2 + u) <= 1/3, whose odd series ends at s^17.
+static inline v16 v_softplus(v16 x)
+{
+    v16 u = v_exp(v_sub(v_set1(0), v_abs(x)));
+    v16 s = v_div(u, v_add(v_set1(2), u)), z = v_mul(s, s);
+    v16 p = v_set1(2.0f / 17);
+    p = v_fma(p, z, v_set1(2.0f / 15));
+    p = v_fma(p, z, v_set1(2.0f / 13));
+    p = v_fma(p, z, v_set1(2.0f / 11));
+    p = v_fma(p, z, v_set1(2.0f / 9));
+    p = v_fma(p, z, v_set1(2.0f / 7));
+    p = v_fma(p, z, v_set1(2.0f / 5));
+    p = v_fma(p, z, v_set1(2.0f / 3));
+    p = v_fma(p, z, v_set1(2.0f));
+    return v_fma(p, s, v_max(x, v_set1(0)));
+}
+
 // 1 / (1 + e^-x)
 static inline v16 v_sigmoid(v16 x)
 {

@@ -50,6 +50,8 @@ static int copy_plan(struct device *d, const struct infer_plan *plan)
     return INFER_OK;
 }
 
+static int64_t larger(int64_t a, int64_t b) { return a > b ? a : b; }
+
 static int64_t rows_at_most(const struct device *d, uint32_t kind)
 {
     switch (kind) {
@@ -158,6 +160,8 @@ static void join_weights(struct weight *gate, struct weight *up)
     gate->panel_step = up->panel_step = gate->panel_bytes + up->panel_bytes;
 }
 
+static bool is_recurrent(uint32_t kind) { return kind >= INFER_OP_CONV && kind <= INFER_OP_DELTA; }
+
 static bool is_product(uint32_t kind) { return kind == INFER_OP_MATMUL || kind == INFER_OP_EXPERTS || kind == INFER_OP_HEADS; }
 
 static int weight_inputs(const struct infer_op *op, int32_t out[2])
@@ -212,7 +216,7 @@ static int op_step(struct device *d, int32_t i, int32_t *versions, int32_t *grou
         return fail(d, INFER_ERR_MEMORY, "no memory for steps");
     s->form_buffer = form_buffer;
     s->terms = terms;
-    s->row_local = !is_product(op->kind) && op->kind != INFER_OP_ATTENTION;
+    s->row_local = !is_product(op->kind) && op->kind != INFER_OP_ATTENTION && !is_recurrent(op->kind);
     s->rows_kind = op->out >= 0 ? (enum infer_rows)tensor_at(d, op->out)->rows_kind : INFER_ROWS_BATCH;
     for (int j = 0; j < INFER_OP_INPUTS; j++)
         add_tensor(d, s, op->in[j], false);
@@ -220,8 +224,8 @@ static int op_step(struct device *d, int32_t i, int32_t *versions, int32_t *grou
         add_range(s, SPACE_FORM + form_buffer, op->in[0], 0, 1, false);
     add_tensor(d, s, op->out, true);
     add_tensor(d, s, op->out2, true);
-    if (op->kind == INFER_OP_STORE || op->kind == INFER_OP_ATTENTION)
-        add_range(s, SPACE_CACHE, op->n[0], op->n[0], op->n[0] + 1, op->kind == INFER_OP_STORE);
+    if (op->kind == INFER_OP_STORE || op->kind == INFER_OP_ATTENTION || is_recurrent(op->kind))
+        add_range(s, SPACE_CACHE, op->n[0], op->n[0], op->n[0] + 1, op->kind != INFER_OP_ATTENTION);
     if (op->kind == INFER_OP_EXPERTS)
         add_range(s, SPACE_GROUPS, 0, 0, 1, false);
     for (int j = 0; j < 2; j++) {
@@ -271,7 +275,7 @@ static int make_stages(struct device *d)
 
 static int allocate_working_memory(struct device *d)
 {
-    int64_t product = 0, attention = 0, heads = 0, used = d->plan.experts_used, experts = 0;
+    int64_t product = 0, attention = 0, recurrent = 0, heads = 0, used = d->plan.experts_used, experts = 0;
     for (int32_t i = 0; i < d->plan.op_count; i++) {
         const struct infer_op *op = &d->plan.ops[i];
         if (is_product(op->kind)) {
@@ -283,6 +287,8 @@ static int allocate_working_memory(struct device *d)
             }
             if (op->kind == INFER_OP_EXPERTS && tensor_at(d, op->in[1])->mats > experts)
                 experts = tensor_at(d, op->in[1])->mats;
+        } else if (is_recurrent(op->kind)) {
+            recurrent = larger(recurrent, 4 * infer_recurrent_scratch(op, d->plan.tensors));
         } else if (op->kind == INFER_OP_ATTENTION) {
             const struct infer_cache_layer *l = &d->plan.cache[op->n[0]];
             int32_t group = op->n[1] / l->heads;
@@ -295,8 +301,7 @@ static int allocate_working_memory(struct device *d)
     int64_t tile = 2 * (int64_t)MAX_PRODUCT_COLUMNS * PRODUCT_PANELS * PANEL_ROWS * 4; // y and y2
     product = (product + 63) / 64 * 64;
     d->scratch_bytes = tile + product + heads + 4096;
-    if (attention > d->scratch_bytes)
-        d->scratch_bytes = attention;
+    d->scratch_bytes = larger(d->scratch_bytes, larger(attention, recurrent));
     d->scratch = own(d, d->threads * (int64_t)sizeof *d->scratch);
     if (!d->scratch)
         return fail(d, INFER_ERR_MEMORY, "no memory for scratch");
@@ -312,6 +317,12 @@ static int allocate_working_memory(struct device *d)
             return fail(d, INFER_ERR_MEMORY, "no memory for row tiles");
         d->tiles[i].count = d->tiles[i].first + d->plan.max_rows;
         d->tiles[i].end = d->tiles[i].count + d->plan.max_rows;
+    }
+    if (recurrent > 0) {
+        d->segments.first = own(d, 2 * (int64_t)d->plan.max_rows * 4);
+        if (!d->segments.first)
+            return fail(d, INFER_ERR_MEMORY, "no memory for the batch's sequences");
+        d->segments.count = d->segments.first + d->plan.max_rows;
     }
     if (d->splits.floats > 0 && d->threads > 1) {
         d->splits.jobs = 2 * (int64_t)d->threads;
@@ -417,7 +428,7 @@ static int pack_weights(struct device *d)
 
 static bool known_op(uint32_t kind)
 {
-    return (kind >= INFER_OP_EMBED && kind <= INFER_OP_GATHER) || kind == INFER_OP_POOL || kind == INFER_OP_SOFTMAX;
+    return (kind >= INFER_OP_EMBED && kind <= INFER_OP_DELTA) || kind == INFER_OP_POOL || kind == INFER_OP_SOFTMAX;
 }
 
 int infer_cpu_prepare(void *device, const struct infer_plan *plan)

@@ -6,6 +6,7 @@
 #include "simd_ref.h"
 
 #include "cpu_attention.h"
+#include "cpu_recurrent.h"
 #include "cpu_rows.h"
 
 #define CHUNK_GROUPS 64 // groups of 32, or blocks of 256, unpacked at a time

@@ -153,8 +153,7 @@ static void rows_norm(const struct infer_op *op, int64_t width, const float *x, 
             mean = v_set1(v_sum(sum) / (float)width);
         }
         float squares = v_sum(sum_squares(x, width, mean));
-        float length = sqrtf(squares);
-        float r = op->n[0] == INFER_NORM_L2 ? 1.0f / (length > op->f[0] ? length : op->f[0]) : 1.0f / sqrtf(squares / (float)width + op->f[0]);
+        float r = 1.0f / sqrtf((op->n[0] == INFER_NORM_L2 ? squares : squares / (float)width) + op->f[0]);
         v16 factor = v_set1(r);
         const float *w = weight ? weight + g * weight_step : NULL;
         const float *b = bias ? bias + g * weight_step : NULL;
@@ -414,4 +413,4 @@ static void rows_float_product(const struct weight *w, int64_t mat, int64_t firs
 #define CPU_ROWS(QUANTIZE32, QUANTIZE256)                                                                                                                \
     .quantize32 = QUANTIZE32, .quantize256 = QUANTIZE256, .finish = rows_finish, .norm = rows_norm,                     \
     .element = rows_element, .rope = rows_rope, .angles = rows_angles, .store_k = rows_store_k, .store_v = rows_store_v,          \
-    .expert_sum = rows_expert_sum, .mean = rows_mean, .softmax = rows_softmax, .act = rows_act, .attention = rows_attention, .attention_spans = rows_attention_spans
+    .expert_sum = rows_expert_sum, .mean = rows_mean, .softmax = rows_softmax, .act = rows_act, .attention = rows_attention, .attention_spans = rows_attention_spans, .recurrent = rows_recurrent

@@ -16,11 +16,6 @@ static int64_t rows_now(const struct device *d, uint32_t kind)
     }
 }
 
-static atomic_int *counter(struct device *d, int thread, int32_t step) { return &d->counters[(int64_t)thread * d->counter_stride + step]; }
-
-// The next unit of a step in order, for whoever asks first: work whose units differ much.
-static int32_t take(struct device *d, int32_t step) { return atomic_fetch_add_explicit(counter(d, 0, step), 1, memory_order_relaxed); }
-
 // The next unit of a step that has `units`; -1 when none is left. Each thread owns a contiguous share, so that it reads
 // weights as one stream, which the processor fetches ahead; who is done takes from the others' shares.
 static int64_t take_share(struct device *d, int32_t step, int thread, int64_t units)
@@ -548,6 +543,10 @@ static void run_step(struct device *d, int32_t step, int thread)
     case INFER_OP_EXPERTS: run_experts(d, step, thread); break;
     case INFER_OP_HEADS: run_heads(d, step, d->scratch[thread]); break;
     case INFER_OP_ATTENTION: run_attention(d, step, d->scratch[thread]); break;
+    case INFER_OP_CONV:
+    case INFER_OP_SCAN:
+    case INFER_OP_HEAD_SCAN:
+    case INFER_OP_DELTA: infer_run_recurrent(d, step, thread); break;
     }
 }
 
@@ -601,6 +600,8 @@ int infer_cpu_run(void *device, const struct infer_batch *batch, const float **l
     for (int size = 0; size < TILE_SIZES; size++)
         if (d->tiles_used & 1u << size)
             cut_tiles(d, size);
+    if (d->segments.first)
+        infer_cut_segments(d);
     d->active = infer_pace_threads(&d->pace, batch->rows);
     d->wait_ns = 0;
     int64_t begin = clock_ns();

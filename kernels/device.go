@@ -72,6 +72,8 @@ type Device struct {
 	variant  string
 	threads  int
 	mapped   bool
+	paged    bool    // the plan has attention, whose tables cover positions
+	slots    []uint8 // for checkSlots
 }
 
 // Variants returns the names of the CPU variants that this machine can run, best first.
@@ -190,6 +192,13 @@ func (d *Device) Prepare(p *Plan, weights [][]byte) error {
 	for _, o := range p.Ops {
 		if o.Kind == OpEmbed {
 			d.embeds = append(d.embeds, o)
+		}
+	}
+	for kind, k := range p.PageKinds {
+		if k.State {
+			d.slots = make([]uint8, p.pages[kind])
+		} else {
+			d.paged = true
 		}
 	}
 	d.plan = p
@@ -317,6 +326,9 @@ func (d *Device) checkBatch(b *Batch) error {
 			return err
 		}
 	}
+	if err := d.checkSlots(b); err != nil {
+		return err
+	}
 	for i, w := range b.Wanted {
 		if w < 0 || int(w) >= n || i > 0 && w <= b.Wanted[i-1] {
 			return fmt.Errorf("run: %w: wanted row %d of %d", ErrInvalid, w, n)
@@ -328,7 +340,7 @@ func (d *Device) checkBatch(b *Batch) error {
 func (d *Device) checkRow(b *Batch, i int) error {
 	p := d.plan
 	seq, pos := b.Sequences[i], b.Positions[i]
-	if seq < 0 || int(seq) >= b.SequenceCount || pos < 0 || len(p.Cache) > 0 && int(pos)/PageTokens >= b.TablePages {
+	if seq < 0 || int(seq) >= b.SequenceCount || pos < 0 || d.paged && int(pos)/PageTokens >= b.TablePages {
 		return fmt.Errorf("run: %w: row %d is position %d of sequence %d; there are %d sequences of %d pages", ErrInvalid, i, pos, seq, b.SequenceCount, b.TablePages)
 	}
 	first := i == 0 || b.Sequences[i-1] != seq
@@ -354,6 +366,9 @@ func (d *Device) checkRow(b *Batch, i int) error {
 	}
 	for kind, k := range p.PageKinds {
 		table := b.Pages[(kind*b.SequenceCount+int(seq))*b.TablePages:][:b.TablePages]
+		if k.State {
+			continue // checkSlots
+		}
 		low := 0
 		if !first {
 			low = int(pos) / PageTokens // the pages before were checked with the sequence's first row
@@ -368,6 +383,48 @@ func (d *Device) checkRow(b *Batch, i int) error {
 	}
 	return nil
 }
+
+// checkSlots makes sure that every sequence of a batch reads a state that is there, and writes where nobody else reads or writes.
+func (d *Device) checkSlots(b *Batch) error {
+	for kind, k := range d.plan.PageKinds {
+		if !k.State {
+			continue
+		}
+		used := d.slots // what this batch does with each slot
+		for i := range used {
+			used[i] = slotFree
+		}
+		n := int32(d.pagesOf(kind))
+		for i, seq := range b.Sequences {
+			if i > 0 && b.Sequences[i-1] == seq {
+				continue
+			}
+			if b.TablePages < 2 {
+				return fmt.Errorf("run: %w: a table of %d, recurrent layers need a slot to read and one to write", ErrInvalid, b.TablePages)
+			}
+			table := b.Pages[(kind*b.SequenceCount+int(seq))*b.TablePages:]
+			read, write := table[0], table[1]
+			if (read < 0) != (b.Positions[i] == 0) || read >= n || write < 0 || write >= n {
+				return fmt.Errorf("run: %w: sequence %d at position %d reads slot %d and writes slot %d of %d", ErrInvalid, seq, b.Positions[i], read, write, n)
+			}
+			if used[write] != slotFree || read == write || read >= 0 && used[read] == slotWritten {
+				return fmt.Errorf("run: %w: sequence %d reads slot %d and writes slot %d, which the batch uses elsewhere", ErrInvalid, seq, read, write)
+			}
+			used[write] = slotWritten
+			if read >= 0 {
+				used[read] = slotRead
+			}
+		}
+	}
+	return nil
+}
+
+// What a batch does with a slot.
+const (
+	slotFree uint8 = iota
+	slotRead
+	slotWritten
+)
 
 func (d *Device) pagesOf(kind int) int64 { return int64(d.plan.pages[kind]) }
 

@@ -91,14 +91,32 @@ enum infer_op_kind {
     INFER_OP_COPY = 13,
     // out[w] = x[wanted[w]]. Ends the BATCH rows.
     INFER_OP_GATHER = 14,
-    // 15..23: reserved for recurrent layers (convolution, scan, delta rule).
+    // Recurrent ops walk a sequence's rows in order. Their state lies in a cache layer n0 whose pages are slots: they begin with what
+    // the sequence's read slot holds (zeros where it has none) and leave the state after its last row in the write slot.
+    //
+    // out[t][c] = act(bias[c] + sum over k of W[k][c] x[t-taps+1+k][c]), k ascending. in: x, W [taps][channels], bias?.
+    // n1: enum infer_act, n2: taps. State: [taps-1][channels], the last inputs, oldest first.
+    INFER_OP_CONV = 15,
+    // Mamba 1. d = softplus(dt[t][c]); h[s][c] = h[s][c] exp(d A[s][c]) + d x[t][c] B[t][s];
+    // out[t][c] = sum over s of h[s][c] C[t][s] + D[c] x[t][c], s ascending. in: x, dt, B, C, A [states][channels], D.
+    // n1: states. State: [states][channels].
+    INFER_OP_SCAN = 16,
+    // Mamba 2: a decay a head. d = softplus(dt[t][h] + bias[h]); S[p][s] = S[p][s] exp(d A[h]) + d x[t][h][p] B[t][g][s];
+    // out[t][h][p] = sum over s of S[p][s] C[t][g][s] + D[h] x[t][h][p], s ascending; g = h / (heads/groups).
+    // in: x, dt, B, C, A, D, bias. n1: heads, n2: groups, n3: states. State: [heads][p/16][states][16].
+    INFER_OP_HEAD_SCAN = 17,
+    // Gated delta rule. g = exp(A[h] softplus(a[t][h] + bias[h])), b = sigmoid(beta[t][h]); S = g S; S += k (b (v - S^T k))^T;
+    // out[t][h] = f0 S^T q. in: q, k [key heads][k_dim], v [heads][v_dim], a, beta, A, bias. n1: heads, n2: key heads, n3: 0 = heads
+    // that follow each other share a key head (h / (heads/key heads)), 1 = h % key heads. State: [heads][v/16][k_dim][16].
+    INFER_OP_DELTA = 18,
+    // 19..23: reserved for recurrent layers.
     // out[w] = mean of x over all rows of the batch that belong to wanted[w]'s sequence, added in their order. in: x.
     INFER_OP_POOL = 24,
     // out = softmax(x) over the row. in: x. Row-local.
     INFER_OP_SOFTMAX = 25,
 };
 
-enum infer_norm { INFER_NORM_RMS = 0, INFER_NORM_LAYER = 1, INFER_NORM_L2 = 2 };
+enum infer_norm { INFER_NORM_RMS = 0, INFER_NORM_LAYER = 1, INFER_NORM_L2 = 2 /* x / sqrt(sum x^2 + f0) */ };
 enum infer_rope { INFER_ROPE_PAIRS = 0 /* (0,1),(2,3)... */, INFER_ROPE_HALVES = 1 /* (i, i+n/2) */ };
 enum infer_act {
     INFER_ACT_NONE = 0,
@@ -133,8 +151,9 @@ struct infer_op {
     int32_t reserved;
 };
 
-// One attention layer's part of the cache. A page holds INFER_PAGE_TOKENS tokens:
+// One layer's part of the cache. A page of an attention layer holds INFER_PAGE_TOKENS tokens:
 // K as [heads][k_dim][tokens] (scores read it in order), then V as [heads][tokens][v_dim] unless v_dim is 0.
+// A page of a recurrent layer is a slot: its op's state of one sequence, heads x k_dim F32 with v_dim and v_width 0.
 struct infer_cache_layer {
     uint32_t dtype;      // F32, F16 or Q8_0: of each 32 values of a head the largest, divided by 127, is their scale
     uint32_t kind;       // which of a sequence's page tables this layer uses
@@ -163,7 +182,8 @@ struct infer_batch {
     const int32_t *positions;  // [rows]
     const int32_t *sequences;  // [rows] index into pages
     const int32_t *types;      // [rows] token types; NULL: all 0
-    const int32_t *pages;      // [kinds][sequences][table_pages] page numbers; -1 where given back
+    const int32_t *pages;      // [kinds][sequences][table_pages] page numbers; -1 where given back. Of a kind of recurrent layers: the
+                               // slot to read, -1 at a sequence's beginning, and the slot to write, which nobody else has
     const int32_t *wanted;     // [wanted_count] row indices, ascending
     const int32_t *cancel;     // raised to non-zero by another thread to abandon the step; may be NULL
     int32_t rows, sequence_count, table_pages, wanted_count;

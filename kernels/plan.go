@@ -58,7 +58,7 @@ type Op struct {
 	_         int32
 }
 
-// CacheLayer is one attention layer's part of the cache; it mirrors struct infer_cache_layer.
+// CacheLayer is one layer's part of the cache: of attention, or with VWidth 0 a recurrent op's state. It mirrors struct infer_cache_layer.
 type CacheLayer struct {
 	DType             DType
 	Kind              uint32
@@ -75,11 +75,12 @@ var (
 	_ [unsafe.Sizeof(CacheLayer{})]byte = [C.sizeof_struct_infer_cache_layer]byte{}
 )
 
-// PageKind is a set of cache layers that share page tables: those with the same window.
+// PageKind is a set of cache layers that share page tables: those with the same window, or all recurrent ones.
 type PageKind struct {
 	Window    int   // positions a layer of this kind can see; 0: all
 	Layers    int   // how many cache layers are of this kind
 	PageBytes int64 // bytes of one page over all its layers
+	State     bool  // recurrent: a page is a slot for one sequence's states, and its table the slot to read and the slot to write
 }
 
 // Plan is a recorded forward pass: flat data, the same for every backend. An architecture records it through the
@@ -249,7 +250,7 @@ func (p *Plan) Rows(r Ref) int64 {
 func (p *Plan) AddCacheLayer(heads, kDim, vDim, vWidth, window int) int {
 	kind := -1
 	for i, k := range p.PageKinds {
-		if k.Window == window {
+		if k.Window == window && !k.State {
 			kind = i
 		}
 	}

@@ -59,3 +59,12 @@ func (p *Plan) WeightGroups(w Ref, mats, from, count int64) Ref {
 	t.Rows, t.Mats = count, mats
 	return p.addView(fmt.Sprintf("%s[%dx%d:%d]", p.Names[w], mats, from, from+count), t)
 }
+
+// ConstantRows registers a matrix of float32 computed when the plan is recorded, cols to a row.
+func (p *Plan) ConstantRows(name string, cols int64, data []float32) Ref {
+	packed := make([]byte, 0, 4*len(data))
+	for _, v := range data {
+		packed = binary.LittleEndian.AppendUint32(packed, math.Float32bits(v))
+	}
+	return p.ConstantStack(name, F32, cols, int64(len(data))/max(cols, 1), 1, packed)
+}

@@ -147,7 +147,10 @@ func (p *Plan) layOutCache(l Limits) {
 		var size int64
 		for i := range p.Cache {
 			if c := &p.Cache[i]; int(c.Kind) == kind {
-				c.DType, c.PageBytes = l.CacheDType, c.pageBytes(l.CacheDType)
+				if c.DType = l.CacheDType; p.PageKinds[kind].State {
+					c.DType = F32
+				}
+				c.PageBytes = p.layerPageBytes(c, l.CacheDType)
 				c.Offset = offset + size
 				size += c.PageBytes
 			}
@@ -168,13 +171,21 @@ func (p *Plan) PageBytes(kind int, t DType) int64 {
 	var total int64
 	for _, c := range p.Cache {
 		if int(c.Kind) == kind {
-			total += c.pageBytes(t)
+			total += p.layerPageBytes(&c, t)
 		}
 	}
 	return total
 }
 
-// pageBytes returns the bytes of a layer's page. Of Q8_0 each 32 values of a head, and what is left of it, have a half as scale.
+// layerPageBytes returns the bytes of a layer's page, or of its slot.
+func (p *Plan) layerPageBytes(c *CacheLayer, t DType) int64 {
+	if p.PageKinds[c.Kind].State {
+		return (4*int64(c.Heads)*int64(c.KDim) + activationAlign - 1) / activationAlign * activationAlign
+	}
+	return c.pageBytes(t)
+}
+
+// pageBytes returns the bytes of an attention layer's page. Of Q8_0 each 32 values of a head, and what is left of it, have a half as scale.
 func (c *CacheLayer) pageBytes(t DType) int64 {
 	k, v := int64(c.KDim), int64(c.VDim)
 	var each int64 // token and head
@@ -193,6 +204,7 @@ func (c *CacheLayer) pageBytes(t DType) int64 {
 var opNames = map[OpKind]string{OpEmbed: "embed", OpNorm: "norm", OpMatMul: "matmul", OpHeads: "heads", OpAngles: "angles",
 	OpRope: "rope", OpStore: "store", OpAttention: "attention", OpRoute: "route", OpExperts: "experts",
 	OpExpertSum: "expert_sum", OpElement: "element", OpCopy: "copy", OpGather: "gather",
+	OpConv: "conv", OpScan: "scan", OpHeadScan: "head_scan", OpDelta: "delta",
 	OpPool: "pool", OpSoftmax: "softmax"}
 
 func (k OpKind) String() string {
@@ -206,6 +218,10 @@ func (k OpKind) String() string {
 func (p *Plan) String() string {
 	var b strings.Builder
 	for i, c := range p.Cache {
+		if p.PageKinds[c.Kind].State {
+			fmt.Fprintf(&b, "cache %d: state of %d x %d\n", i, c.Heads, c.KDim)
+			continue
+		}
 		fmt.Fprintf(&b, "cache %d: %d heads, k %d, v %d of %d, window %d\n", i, c.Heads, c.KDim, c.VDim, c.VWidth, p.PageKinds[c.Kind].Window)
 	}
 	for _, o := range p.Ops {

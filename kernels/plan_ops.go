@@ -24,6 +24,10 @@ const (
 	OpElement   OpKind = C.INFER_OP_ELEMENT
 	OpCopy      OpKind = C.INFER_OP_COPY
 	OpGather    OpKind = C.INFER_OP_GATHER
+	OpConv      OpKind = C.INFER_OP_CONV
+	OpScan      OpKind = C.INFER_OP_SCAN
+	OpHeadScan  OpKind = C.INFER_OP_HEAD_SCAN
+	OpDelta     OpKind = C.INFER_OP_DELTA
 	OpPool      OpKind = C.INFER_OP_POOL
 	OpSoftmax   OpKind = C.INFER_OP_SOFTMAX
 )
@@ -35,7 +39,7 @@ type Norm int32
 const (
 	RMSNorm   Norm = C.INFER_NORM_RMS
 	LayerNorm Norm = C.INFER_NORM_LAYER
-	L2Norm    Norm = C.INFER_NORM_L2
+	L2Norm    Norm = C.INFER_NORM_L2 // to length 1
 )
 
 // Act is an activation function.

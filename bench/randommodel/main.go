@@ -1,4 +1,4 @@
-// Command randommodel writes a Llama model of a known shape with random weights from a seed: the same bytes everywhere, so
+// Command randommodel writes a model of a known shape, a Llama or a hybrid with recurrent layers, with random weights from a seed: the same bytes everywhere, so
 // that anyone can repeat a speed measurement without downloading a model. The text of such a model means nothing.
 //
 //	go run ./bench/randommodel -shape llama-1b -o llama-1b-f16.gguf
@@ -32,17 +32,22 @@ type shape struct {
 	context                                         uint32
 	ropeBase                                        float32
 	experts, used                                   uint32
+	recurrent                                       *recurrent // nil: a Llama
 }
 
 var shapes = map[string]shape{
 	"llama-1b":    {dim: 2048, layers: 16, heads: 32, kvHeads: 8, headDim: 64, ff: 8192, vocab: 128256, context: 131072, ropeBase: 500000},
 	"smollm-135m": {dim: 576, layers: 30, heads: 9, kvHeads: 3, headDim: 64, ff: 1536, vocab: 49152, context: 8192, ropeBase: 100000},
 	"moe-1b":      {dim: 1024, layers: 8, heads: 16, kvHeads: 4, headDim: 64, ff: 2816, vocab: 32000, context: 8192, ropeBase: 10000, experts: 8, used: 2},
-	"tiny":        {dim: 256, layers: 2, heads: 4, kvHeads: 2, headDim: 64, ff: 512, vocab: 512, context: 1024, ropeBase: 10000},
+	"granite-h-1b": {dim: 1536, layers: 40, heads: 12, kvHeads: 4, headDim: 128, ff: 4096, vocab: 100352, context: 131072, ropeBase: 10000,
+		recurrent: &recurrent{arch: "granitehybrid", interval: 10, inner: 3072, states: 128, heads: 48, groups: 1}},
+	"qwen35-1b": {dim: 1536, layers: 24, heads: 8, kvHeads: 2, headDim: 256, ff: 4096, vocab: 151936, context: 131072, ropeBase: 10000000,
+		recurrent: &recurrent{arch: "qwen35", interval: 4, inner: 2048, states: 128, heads: 16, groups: 16}},
+	"tiny": {dim: 256, layers: 2, heads: 4, kvHeads: 2, headDim: 64, ff: 512, vocab: 512, context: 1024, ropeBase: 10000},
 }
 
 func main() {
-	name := flag.String("shape", "llama-1b", "llama-1b, smollm-135m, moe-1b or tiny")
+	name := flag.String("shape", "llama-1b", "one of "+strings.Join(slices.Sorted(maps.Keys(shapes)), ", "))
 	out := flag.String("o", "", "file to write")
 	kind := flag.String("type", "F16", "of the matrices: F16, or one of "+strings.Join(slices.Sorted(maps.Keys(scaleOffsets)), ", ")+" (the embedding stays F16)")
 	seed := flag.Uint64("seed", 1, "seed of the weights")
@@ -63,22 +68,31 @@ func main() {
 
 func write(path, name, kind string, s shape, seed uint64) error {
 	w := gguf.NewFileWriter(path)
-	w.SetString("general.architecture", "llama")
+	arch := "llama"
+	if s.recurrent != nil {
+		arch = s.recurrent.arch
+	}
+	w.SetString("general.architecture", arch)
 	w.SetString("general.name", "random "+name)
 	w.SetUint32("general.file_type", 1)
-	w.SetUint32("llama.context_length", s.context)
-	w.SetUint32("llama.embedding_length", uint32(s.dim))
-	w.SetUint32("llama.block_count", uint32(s.layers))
-	w.SetUint32("llama.feed_forward_length", uint32(s.ff))
-	w.SetUint32("llama.attention.head_count", uint32(s.heads))
-	w.SetUint32("llama.attention.head_count_kv", uint32(s.kvHeads))
-	w.SetFloat32("llama.attention.layer_norm_rms_epsilon", 1e-5)
-	w.SetFloat32("llama.rope.freq_base", s.ropeBase)
-	w.SetUint32("llama.rope.dimension_count", uint32(s.headDim))
-	w.SetUint32("llama.vocab_size", uint32(s.vocab))
+	w.SetUint32(arch+".context_length", s.context)
+	w.SetUint32(arch+".embedding_length", uint32(s.dim))
+	w.SetUint32(arch+".block_count", uint32(s.layers))
+	w.SetUint32(arch+".feed_forward_length", uint32(s.ff))
+	w.SetUint32(arch+".attention.head_count", uint32(s.heads))
+	if s.recurrent == nil || s.recurrent.arch != "granitehybrid" {
+		w.SetUint32(arch+".attention.head_count_kv", uint32(s.kvHeads))
+	}
+	w.SetFloat32(arch+".attention.layer_norm_rms_epsilon", 1e-5)
+	w.SetFloat32(arch+".rope.freq_base", s.ropeBase)
+	w.SetUint32(arch+".rope.dimension_count", uint32(s.headDim))
+	w.SetUint32(arch+".vocab_size", uint32(s.vocab))
+	if s.recurrent != nil {
+		s.recurrentKeys(w)
+	}
 	if s.experts > 0 {
-		w.SetUint32("llama.expert_count", s.experts)
-		w.SetUint32("llama.expert_used_count", s.used)
+		w.SetUint32(arch+".expert_count", s.experts)
+		w.SetUint32(arch+".expert_used_count", s.used)
 	}
 	w.SetString("tokenizer.ggml.model", "no_vocab")
 	add := func(name string, shape ...int64) {
@@ -92,14 +106,19 @@ func write(path, name, kind string, s shape, seed uint64) error {
 		}
 		w.AddTensor(name, gguf.F16, shape, func(out io.Writer) error { return matrix(out, random, scale, shape) })
 	}
-	norm := func(name string) {
-		w.AddTensor(name, gguf.F32, []int64{s.dim}, func(out io.Writer) error { return ones(out, s.dim) })
+	vector := func(name string, value float32, shape ...int64) {
+		w.AddTensor(name, gguf.F32, shape, func(out io.Writer) error { return repeated(out, value, shape) })
 	}
+	norm := func(name string) { vector(name, 1, s.dim) }
 	add("token_embd.weight", s.dim, s.vocab)
 	norm("output_norm.weight")
 	for i := range s.layers {
 		p := fmt.Sprintf("blk.%d.", i)
 		norm(p + "attn_norm.weight")
+		if r := s.recurrent; r != nil {
+			s.recurrentLayer(p, i, add, vector)
+			continue
+		}
 		add(p+"attn_q.weight", s.dim, s.heads*s.headDim)
 		add(p+"attn_k.weight", s.dim, s.kvHeads*s.headDim)
 		add(p+"attn_v.weight", s.dim, s.kvHeads*s.headDim)
@@ -172,10 +191,14 @@ func matrix(out io.Writer, random *rand.Rand, scale float64, shape []int64) erro
 	return w.Flush()
 }
 
-func ones(out io.Writer, n int64) error {
+func repeated(out io.Writer, value float32, shape []int64) error {
+	n := int64(1)
+	for _, d := range shape {
+		n *= d
+	}
 	data := make([]byte, 0, 4*n)
 	for range n {
-		data = binary.LittleEndian.AppendUint32(data, math.Float32bits(1))
+		data = binary.LittleEndian.AppendUint32(data, math.Float32bits(value))
 	}
 	_, err := out.Write(data)
 	return err

@@ -156,6 +156,9 @@ func showRun(w io.Writer, f *gguf.File, m *arch.Model, contextLength int) {
 		if k.Window > 0 {
 			pages = min(pages, (k.Window+engine.DefaultStepRows)/kernels.PageTokens+2)
 		}
+		if k.State {
+			pages = 2 // a state to read and one to write
+		}
 		cache += int64(pages) * m.Plan.PageBytes(kind, kernels.F16)
 	}
 	fmt.Fprintf(w, "\nwould run\n  architecture %s, %.1f M parameters, %d layers, width %d, %d query heads, %d key heads, vocabulary of %d, trained for %d tokens\n",

@@ -12,6 +12,7 @@ package arch
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/infer-go/infer/engine/gguf"
@@ -38,8 +39,8 @@ type Model struct {
 	Vocab         int           // tokens that the logits cover
 	Dim           int           // width of the residual stream
 	Layers        int
-	Heads         int // query heads of the first layer
-	KVHeads       int // key heads of the first layer, as the file counts them
+	Heads         int // query heads of a layer, at most
+	KVHeads       int // key heads of a layer, at most, as the file counts them
 	ContextLength int // positions the model was trained for
 	Experts       int // experts a layer, 0 where there are none
 	ExpertsUsed   int // experts a token
@@ -112,7 +113,7 @@ func Record(f *gguf.File, o Options) (*Model, error) {
 		return nil, fmt.Errorf("arch: a context of %d positions (%d by default) asked, expected at least 1, or 0 for the model's own", o.Context, o.DefaultContext)
 	}
 	k := newKeys(f, name)
-	c := readConfig(k, row.norm, o)
+	c := readConfig(k, row, o)
 	if err := k.err(); err != nil { // shapes would be checked against nonsense
 		return nil, fmt.Errorf("%s: architecture %s: %w", path, name, err)
 	}
@@ -123,7 +124,7 @@ func Record(f *gguf.File, o Options) (*Model, error) {
 		return nil, fmt.Errorf("%s: architecture %s: %w", path, name, err)
 	}
 	narrow(p.Plan)
-	m := &Model{Arch: name, Plan: p.Plan, Vocab: c.Vocab, Dim: c.Dim, Layers: c.Layers, Heads: c.Heads[0], KVHeads: c.KVHeads[0],
+	m := &Model{Arch: name, Plan: p.Plan, Vocab: c.Vocab, Dim: c.Dim, Layers: c.Layers, Heads: slices.Max(c.Heads), KVHeads: slices.Max(c.KVHeads),
 		ContextLength: c.Context, Experts: c.Experts, ExpertsUsed: c.ExpertsUsed, Parameters: w.parameters,
 		WeightBytesPerToken: bytesPerToken(p.Plan), MultiplyAddsPerToken: multiplyAdds(p.Plan)}
 	m.Pooling, m.Width, m.Labels, m.Causal, m.TokenTypes = c.Pooling, int(p.Cols(p.Logits)), c.labels(), p.c.causal, p.tokenTypes

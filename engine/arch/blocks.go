@@ -64,11 +64,17 @@ type attention struct {
 	softcap          float32
 	alibi            float32 // the largest slope's bias, 0: none
 	sinks            kernels.Ref
+	gated            bool // q's tensor makes a gate behind each head's query; its sigmoid multiplies the result
 }
 
 // attend projects h to queries, keys and values, writes the cache and attends. Result: [tokens, heads*valueDim].
 func (p *plan) attend(l *layer, h kernels.Ref, a attention) kernels.Ref {
-	q, k, v := p.qkv(l, h, a)
+	q, k, v, gate := none, none, none, none
+	if a.gated {
+		q, k, v, gate = p.gatedQKV(l, h, a)
+	} else {
+		q, k, v = p.qkv(l, h, a)
+	}
 	switch a.norm {
 	case headNorm:
 		q = p.headNorm(q, l.vector("attn_q_norm.weight", a.keyDim), a.heads)
@@ -101,7 +107,23 @@ func (p *plan) attend(l *layer, h kernels.Ref, a attention) kernels.Ref {
 		s.Layer = p.AddCacheLayer(a.kvHeads, a.keyDim, a.valueDim, a.valueDim, window)
 	}
 	p.Store(s.Layer, k, v)
-	return p.Attention(q, s)
+	if out := p.Attention(q, s); !a.gated {
+		return out
+	} else {
+		return p.Element(kernels.ElMulAct, kernels.ActSigmoid, out, gate, 1, 0)
+	}
+}
+
+// gatedQKV projects h to queries, keys, values and a gate of the queries' width.
+func (p *plan) gatedQKV(l *layer, h kernels.Ref, a attention) (q, k, v, gate kernels.Ref) {
+	n := a.heads * a.keyDim
+	both := p.linear(h, l.linear("attn_q", p.c.Dim, 2*n))
+	k = p.linear(h, l.linear("attn_k", p.c.Dim, a.kvHeads*a.keyDim))
+	v = p.linear(h, l.linear("attn_v", p.c.Dim, a.kvHeads*a.valueDim))
+	q, gate = p.Buffer(n), p.Buffer(n)
+	p.Copy(q, both, a.heads, a.keyDim, 2*a.keyDim, a.keyDim)
+	p.Copy(gate, p.Columns(both, int64(a.keyDim), int64(2*n-a.keyDim)), a.heads, a.keyDim, 2*a.keyDim, a.keyDim)
+	return q, k, v, gate
 }
 
 // qkv projects h to queries, keys and values: from one tensor that stacks the three, or from three.
@@ -193,6 +215,11 @@ func (p *plan) logits(w *weights, x kernels.Ref, n norm, scale, softcap float32)
 	if p.c.Pooling != NoPooling {
 		w.touch("output.weight")
 		w.touch("output.bias")
+		for _, k := range p.PageKinds {
+			if k.State {
+				p.c.fault("pooling_type", string(p.c.Pooling), "none: recurrent layers give no vectors of texts")
+			}
+		}
 		p.pooled(w, p.norm(x, n))
 		return
 	}

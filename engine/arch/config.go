@@ -3,6 +3,7 @@ package arch
 import (
 	"fmt"
 	"math"
+	"slices"
 
 	"github.com/infer-go/infer/engine/gguf"
 	"github.com/infer-go/infer/kernels"
@@ -41,8 +42,8 @@ const (
 	maxHeadWidth = 1 << 14
 )
 
-func readConfig(k *keys, norm kernels.Norm, o Options) Config {
-	c := Config{keys: k, Norm: norm, Context: k.count("context_length"), Dim: k.count("embedding_length"), Layers: k.count("block_count")}
+func readConfig(k *keys, row Row, o Options) Config {
+	c := Config{keys: k, Norm: row.norm, Context: k.count("context_length"), Dim: k.count("embedding_length"), Layers: k.count("block_count")}
 	if next := k.countOr("nextn_predict_layers", 0, 0); next < c.Layers {
 		c.Layers -= next // layers at the end that only predict a second token
 	}
@@ -55,8 +56,12 @@ func readConfig(k *keys, norm kernels.Norm, o Options) Config {
 			c.Asked = min(c.Asked, o.DefaultContext)
 		}
 	}
-	c.Heads = k.perLayer("attention.head_count", c.Layers, nil)
-	c.KVHeads = k.perLayer("attention.head_count_kv", c.Layers, c.Heads)
+	least := 1 // of heads, and of a network's width
+	if row.mixed {
+		least = 0
+	}
+	c.Heads = k.perLayer("attention.head_count", c.Layers, least, nil)
+	c.KVHeads = k.perLayer("attention.head_count_kv", c.Layers, least, c.Heads)
 	c.Experts = k.countOr("expert_count", 0, 0)
 	c.ExpertsUsed = k.countOr("expert_used_count", 0, 0)
 	switch {
@@ -67,30 +72,38 @@ func readConfig(k *keys, norm kernels.Norm, o Options) Config {
 	case c.ExpertsUsed > c.Experts:
 		k.fault("expert_used_count", fmt.Sprint(c.ExpertsUsed), fmt.Sprintf("1 to the %d of expert_count", c.Experts))
 	}
-	c.FF = k.perLayer("feed_forward_length", c.Layers, nil)
-	c.KeyDim = k.countOr("attention.key_length", 1, c.Dim/c.Heads[0])
-	c.ValueDim = k.countOr("attention.value_length", 1, c.Dim/c.Heads[0])
+	var width []int // files whose networks are experts alone may leave it out
+	if row.mixed && c.Experts > 0 {
+		width = repeat(0, c.Layers)
+	}
+	c.FF = k.perLayer("feed_forward_length", c.Layers, least, width)
+	heads := max(1, slices.Max(c.Heads)) // all layers that attend have as many, where some do not
+	if !row.mixed {
+		heads = c.Heads[0]
+	}
+	c.KeyDim = k.countOr("attention.key_length", 1, c.Dim/heads)
+	c.ValueDim = k.countOr("attention.value_length", 1, c.Dim/heads)
 	for _, key := range []string{"attention.key_length", "attention.value_length"} {
 		if n := k.countOr(key, 1, 1); n > maxHeadWidth {
 			k.fault(key, fmt.Sprint(n), fmt.Sprintf("at most %d", maxHeadWidth))
 			c.KeyDim, c.ValueDim, c.Rotated = 1, 1, 0
 		}
 	}
-	if !k.has("attention.key_length") && c.Dim%c.Heads[0] != 0 {
-		k.fault("attention.head_count", fmt.Sprint(c.Heads[0]), fmt.Sprintf("a divisor of embedding_length, %d", c.Dim))
+	if !k.has("attention.key_length") && c.Dim%heads != 0 {
+		k.fault("attention.head_count", fmt.Sprint(heads), fmt.Sprintf("a divisor of embedding_length, %d", c.Dim))
 	}
 	c.Rotated = k.countOr("rope.dimension_count", 0, c.KeyDim)
 	if c.Rotated > c.KeyDim || c.Rotated%2 != 0 {
 		k.fault("rope.dimension_count", fmt.Sprint(c.Rotated), fmt.Sprintf("an even number up to %d, the width of a head", c.KeyDim))
 	}
 	for i, heads := range c.Heads {
-		if heads%c.KVHeads[i] != 0 {
+		if c.KVHeads[i] > 0 && heads%c.KVHeads[i] != 0 {
 			k.fault("attention.head_count_kv", fmt.Sprintf("%d in layer %d", c.KVHeads[i], i), fmt.Sprintf("a divisor of its %d query heads", heads))
 			break
 		}
 	}
 	c.Vocab = vocabulary(k)
-	c.Eps = k.number(map[kernels.Norm]string{kernels.RMSNorm: "attention.layer_norm_rms_epsilon", kernels.LayerNorm: "attention.layer_norm_epsilon"}[norm])
+	c.Eps = k.number(map[kernels.Norm]string{kernels.RMSNorm: "attention.layer_norm_rms_epsilon", kernels.LayerNorm: "attention.layer_norm_epsilon"}[row.norm])
 	c.Rope = readRope(c)
 	c.Pooling, c.causal = readPooling(k, o.Pooling), k.boolOr("attention.causal", true)
 	return c

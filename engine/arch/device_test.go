@@ -16,7 +16,7 @@ func onDevice(t *testing.T, f *gguf.File, tokens []int, variant string, chunk in
 	t.Helper()
 	m, err := Record(f, Options{})
 	require.NoError(t, err)
-	pages := (len(tokens) + kernels.PageTokens - 1) / kernels.PageTokens
+	pages := max(2, (len(tokens)+kernels.PageTokens-1)/kernels.PageTokens) // a state has two slots
 	limits := kernels.Limits{MaxRows: chunk, MaxWanted: chunk, CacheDType: kernels.F32}
 	for range m.Plan.PageKinds {
 		limits.Pages = append(limits.Pages, pages)
@@ -34,6 +34,13 @@ func onDevice(t *testing.T, f *gguf.File, tokens []int, variant string, chunk in
 	}
 	var out [][]float64
 	for first := 0; first < len(tokens); first += chunk {
+		for kind, k := range m.Plan.PageKinds {
+			if table := b.Pages[kind*pages:]; k.State && first == 0 {
+				table[0], table[1] = -1, 1
+			} else if k.State {
+				table[0], table[1] = table[1], 1-table[1]
+			}
+		}
 		b.IDs, b.Positions, b.Sequences, b.Wanted = nil, nil, nil, nil
 		for i := first; i < min(first+chunk, len(tokens)); i++ {
 			b.IDs, b.Positions = append(b.IDs, int32(tokens[i])), append(b.Positions, int32(i))

@@ -124,6 +124,9 @@ func TestMissingKeys(t *testing.T) {
 		"qwen3":           {"attention.key_length", "attention.value_length"},
 		"qwen3moe":        {"expert_feed_forward_length"},
 		"stablelm":        {"rope.dimension_count"},
+		"qwen35":          {"rope.dimension_count", "full_attention_interval"},
+		"qwen35moe":       {"full_attention_interval", "expert_feed_forward_length", "expert_shared_feed_forward_length", "feed_forward_length"},
+		"qwen3next":       {"full_attention_interval", "expert_feed_forward_length", "expert_shared_feed_forward_length", "feed_forward_length"},
 	}
 	for _, row := range Known() {
 		whole := newSketch(t, row.Name, nil)
@@ -253,7 +256,7 @@ func TestHostileKeys(t *testing.T) {
 		s := newSketch(t, row.Name, nil)
 		f := s.open(t)
 		k := newKeys(f, row.Name)
-		c := readConfig(k, row.norm, Options{})
+		c := readConfig(k, row, Options{})
 		p := &plan{Plan: kernels.NewPlan(), c: c}
 		row.record(p, newWeights(f, p.Plan, c.Experts), c)
 		for key := range k.asked {

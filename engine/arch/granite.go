@@ -5,6 +5,24 @@ import "github.com/infer-go/infer/kernels"
 // granite records the Granite 3 and 4 forward pass, dense or with experts: Llama with factors on the embeddings, the
 // scores, each block's result and the logits.
 func granite(p *plan, w *weights, c Config) {
+	p.graniteLayers(w, c, func(l *layer, _ int, h kernels.Ref, a attention, residual float32, x kernels.Ref) kernels.Ref {
+		return p.output(l, p.attend(l, h, a), a, residual, x)
+	})
+}
+
+// graniteHybrid is granite with Mamba 2 in place of attention in the layers without key heads.
+func graniteHybrid(p *plan, w *weights, c Config) {
+	s := readSSM(c, true)
+	p.graniteLayers(w, c, func(l *layer, i int, h kernels.Ref, a attention, residual float32, x kernels.Ref) kernels.Ref {
+		if c.KVHeads[i] == 0 {
+			return p.mamba2(l, h, s, true, residual, x)
+		}
+		return p.output(l, p.attend(l, h, a), a, residual, x)
+	})
+}
+
+// graniteLayers records the model; mix is what a layer does before its network.
+func (p *plan) graniteLayers(w *weights, c Config, mix func(l *layer, i int, h kernels.Ref, a attention, residual float32, x kernels.Ref) kernels.Ref) {
 	x := p.embed(w, orOne(c.numberOr("embedding_scale", 1)))
 	residual := orOne(c.numberOr("residual_scale", 1))
 	angles := none
@@ -20,7 +38,7 @@ func granite(p *plan, w *weights, c Config) {
 			a.scale = s
 		}
 		h := p.norm(x, l.norm("attn_norm", c.Dim))
-		x = p.output(l, p.attend(l, h, a), a, residual, x)
+		x = mix(l, i, h, a, residual, x)
 		h = p.norm(x, l.norm("ffn_norm", c.Dim))
 		if c.Experts == 0 {
 			x = p.gatedFFN(l, h, ffnDense, c.FF[i], kernels.ActSiLU, residual, x)

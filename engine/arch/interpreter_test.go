@@ -173,6 +173,14 @@ func (in *interpreter) run(o *kernels.Op) {
 			copy(out, in.read(o.In[0])[i])
 			softmax(out)
 		}
+	case kernels.OpConv:
+		in.conv(o)
+	case kernels.OpScan:
+		in.scan(o)
+	case kernels.OpHeadScan:
+		in.headScan(o)
+	case kernels.OpDelta:
+		in.delta(o)
 	default:
 		in.t.Fatalf("op %s", o.Kind)
 	}
@@ -221,7 +229,7 @@ func (in *interpreter) norm(o *kernels.Op) {
 			}
 			factor := 1 / math.Sqrt(squares/float64(width)+float64(o.F[0]))
 			if kernels.Norm(o.N[0]) == kernels.L2Norm {
-				factor = 1 / math.Max(math.Sqrt(squares), float64(o.F[0]))
+				factor = 1 / math.Sqrt(squares+float64(o.F[0]))
 			}
 			for j, v := range part {
 				y := (v - mean) * factor
@@ -286,6 +294,8 @@ func activate(a kernels.Act, v, param float64) float64 {
 		return 0.5 * v * (1 + math.Tanh(math.Sqrt(2/math.Pi)*v*(1+0.044715*v*v)))
 	case kernels.ActGELUErf:
 		return 0.5 * v * (1 + math.Erf(v/math.Sqrt2))
+	case kernels.ActReLUSquared:
+		return math.Pow(math.Max(v, 0), 2)
 	case kernels.ActTanh:
 		return math.Tanh(v)
 	case kernels.ActSigmoid:

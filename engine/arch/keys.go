@@ -130,8 +130,9 @@ func (k *keys) intsOr(key string) []int64 {
 	return all
 }
 
-// perLayer reads a count for each layer: the file holds one for all, or an array. A nil default makes the key required.
-func (k *keys) perLayer(key string, layers int, otherwise []int) []int {
+// perLayer reads a count of at least least for each layer: the file holds one for all, or an array. A nil default makes the key
+// required.
+func (k *keys) perLayer(key string, layers, least int, otherwise []int) []int {
 	info, present := k.meta.Info(k.name(key))
 	if present && info.Type == gguf.ArrayValue {
 		all, _, err := k.meta.Ints(k.name(key))
@@ -142,8 +143,8 @@ func (k *keys) perLayer(key string, layers int, otherwise []int) []int {
 			return out
 		}
 		for i := range min(layers, len(all)) {
-			if all[i] < 1 || all[i] > maxCount {
-				k.fault(key, fmt.Sprintf("%d for layer %d", all[i], i), fmt.Sprintf("an integer from 1 to %d", maxCount))
+			if all[i] < int64(least) || all[i] > maxCount {
+				k.fault(key, fmt.Sprintf("%d for layer %d", all[i], i), fmt.Sprintf("an integer from %d to %d", least, maxCount))
 				continue
 			}
 			out[i] = int(all[i])
@@ -153,7 +154,10 @@ func (k *keys) perLayer(key string, layers int, otherwise []int) []int {
 	if !present && otherwise != nil {
 		return otherwise
 	}
-	return repeat(k.count(key), layers)
+	if !present {
+		return repeat(k.count(key), layers) // reports it
+	}
+	return repeat(k.countOr(key, least, 1), layers)
 }
 
 func repeat(n, times int) []int {

@@ -39,7 +39,6 @@ func qwen3(p *plan, w *weights, c Config) {
 func qwen2moe(p *plan, w *weights, c Config) {
 	x := p.embed(w, 1)
 	angles := p.angles(c.Rope, nil)
-	shared := c.countOr("expert_shared_feed_forward_length", 1, c.FF[0])
 	for i := range c.Layers {
 		l := w.layer(i)
 		a := c.attention(i)
@@ -47,13 +46,19 @@ func qwen2moe(p *plan, w *weights, c Config) {
 		h := p.norm(x, l.norm("attn_norm", c.Dim))
 		x = p.output(l, p.attend(l, h, a), a, 1, x)
 		h = p.norm(x, l.norm("ffn_norm", c.Dim))
-		e := experts{width: c.expertWidth(c.FF[i] / max(1, c.ExpertsUsed)), act: kernels.ActSiLU, scale: c.numberOr("expert_weights_scale", 0)}
-		x = p.expertFFN(l, h, e, x)
-		s := p.gatedFFN(l, h, ffnShared, shared, kernels.ActSiLU, 1, none)
-		gate := p.linear(h, l.linear("ffn_gate_inp_shexp", c.Dim, 1))
-		x = p.Add(x, p.Element(kernels.ElMulAct, kernels.ActSigmoid, s, gate, 1, 0))
+		x = p.qwenExperts(l, h, i, false, x)
 	}
 	p.logits(w, x, w.norm("output_norm", c.Dim), 1, 0)
+}
+
+// qwenExperts is a mixture of experts with one that every token shares, gated by a sigmoid of its own.
+func (p *plan) qwenExperts(l *layer, h kernels.Ref, i int, normalise bool, residual kernels.Ref) kernels.Ref {
+	c := p.c
+	e := experts{width: c.expertWidth(c.FF[i] / max(1, c.ExpertsUsed)), act: kernels.ActSiLU, normalise: normalise, scale: c.numberOr("expert_weights_scale", 0)}
+	x := p.expertFFN(l, h, e, residual)
+	s := p.gatedFFN(l, h, ffnShared, c.countOr("expert_shared_feed_forward_length", 1, c.FF[0]), kernels.ActSiLU, 1, none)
+	gate := p.linear(h, l.linear("ffn_gate_inp_shexp", c.Dim, 1))
+	return p.Add(x, p.Element(kernels.ElMulAct, kernels.ActSigmoid, s, gate, 1, 0))
 }
 
 // qwen3moe records the Qwen3 mixture of experts: Qwen3 with experts in place of the gated network.

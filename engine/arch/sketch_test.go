@@ -64,6 +64,15 @@ var sketchKeys = map[string]map[string]any{
 	"smollm3":         {"block_count": uint32(4)},
 	"stablelm":        {"rope.dimension_count": uint32(4)},
 	"starcoder2":      {},
+	"falcon-h1":       {"ssm.conv_kernel": uint32(4), "ssm.inner_size": uint32(40), "ssm.state_size": uint32(8), "ssm.time_step_rank": uint32(4), "ssm.group_count": uint32(2)},
+	"granitehybrid":   {"attention.head_count_kv": []int32{0, 2}, "logit_scale": float32(2), "ssm.conv_kernel": uint32(4), "ssm.inner_size": uint32(48), "ssm.state_size": uint32(8), "ssm.time_step_rank": uint32(4), "ssm.group_count": uint32(1)},
+	"lfm2":            {"attention.head_count_kv": []int32{0, 2}, "shortconv.l_cache": uint32(3)},
+	"mamba":           {"attention.head_count": uint32(0), "attention.head_count_kv": uint32(0), "feed_forward_length": uint32(0), "ssm.conv_kernel": uint32(4), "ssm.inner_size": uint32(72), "ssm.state_size": uint32(8), "ssm.time_step_rank": uint32(4)},
+	"mamba2":          {"attention.head_count": uint32(0), "attention.head_count_kv": uint32(0), "feed_forward_length": uint32(0), "ssm.conv_kernel": uint32(4), "ssm.inner_size": uint32(72), "ssm.state_size": uint32(12), "ssm.time_step_rank": uint32(4), "ssm.group_count": uint32(2)},
+	"nemotron_h":      {"block_count": uint32(3), "attention.head_count_kv": []int32{0, 2, 0}, "feed_forward_length": []int32{0, 0, 48}, "ssm.conv_kernel": uint32(4), "ssm.inner_size": uint32(40), "ssm.state_size": uint32(8), "ssm.time_step_rank": uint32(4), "ssm.group_count": uint32(2)},
+	"qwen35":          {"full_attention_interval": uint32(2), "rope.dimension_count": uint32(4), "ssm.conv_kernel": uint32(4), "ssm.inner_size": uint32(48), "ssm.state_size": uint32(12), "ssm.time_step_rank": uint32(4), "ssm.group_count": uint32(2)},
+	"qwen35moe":       {"full_attention_interval": uint32(2), "expert_count": uint32(4), "expert_used_count": uint32(2), "expert_shared_feed_forward_length": uint32(24), "expert_feed_forward_length": uint32(16), "ssm.conv_kernel": uint32(4), "ssm.inner_size": uint32(48), "ssm.state_size": uint32(12), "ssm.time_step_rank": uint32(4), "ssm.group_count": uint32(2)},
+	"qwen3next":       {"full_attention_interval": uint32(2), "expert_count": uint32(4), "expert_used_count": uint32(2), "expert_shared_feed_forward_length": uint32(24), "expert_feed_forward_length": uint32(16), "ssm.conv_kernel": uint32(4), "ssm.inner_size": uint32(48), "ssm.state_size": uint32(12), "ssm.time_step_rank": uint32(4), "ssm.group_count": uint32(2)},
 }
 
 // newSketch returns a model of the architecture with the given keys on top of sketchKeys, and every tensor that Record asks
