@@ -50,14 +50,22 @@ type benchFlags struct {
 func newBench() *cobra.Command {
 	var m modelFlags
 	var b benchFlags
+	var load trafficFlags
 	cmd := &cobra.Command{
 		Use:   "bench -m FILE",
 		Short: "Measure prompt and generation speed",
 		Long: "Times prompt reading (pp) and generation (tg) with random tokens, without tokenizing or sampling: one run to warm up,\n" +
 			"then the median of several. The share of the limit is that of the machine's integer peak for prompts, and of its\n" +
-			"read bandwidth for generation, both measured here first.",
+			"read bandwidth for generation, both measured here first." + experimentHelp(),
 		Args: usageArgs(cobra.NoArgs),
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			if err := load.misused(cmd); err != nil {
+				return err
+			}
+			if load.on {
+				load.asJSON = b.asJSON
+				return runTraffic(cmd, &m, &load)
+			}
 			for name, n := range map[string]int{"--prompt": b.prompt, "--gen": b.generate, "--depth": b.depth} {
 				if n < 0 {
 					return usageError{fmt.Errorf("%s: found %d, expected 0 or more", name, n)}
@@ -78,6 +86,7 @@ func newBench() *cobra.Command {
 		},
 	}
 	m.add(cmd, true)
+	load.add(cmd)
 	cmd.Flags().IntVarP(&b.prompt, "prompt", "p", 512, "tokens of the prompt test; 0: none")
 	cmd.Flags().IntVarP(&b.generate, "gen", "n", 128, "tokens of the generation test; 0: none")
 	cmd.Flags().IntVarP(&b.depth, "depth", "d", 0, "tokens in the cache before a test starts")
