@@ -55,6 +55,7 @@ type Summary struct {
 	Cancelled int            `json:"cancelled"`
 	Failed    int            `json:"failed"`
 	Refused   map[string]int `json:"refused,omitempty"` // by reason
+	Errors    map[string]int `json:"errors,omitempty"`  // of the failed ones
 
 	TTFT  Spread `json:"ttft_seconds"`
 	ITL   Spread `json:"itl_seconds"`
@@ -110,7 +111,7 @@ func Summarize(r *Result, t Targets) *Report {
 }
 
 func summarize(name string, outcomes []Outcome, took time.Duration, t Targets, want func(*Outcome) bool) Summary {
-	s := Summary{Lane: name, Refused: map[string]int{}}
+	s := Summary{Lane: name, Refused: map[string]int{}, Errors: map[string]int{}}
 	var first, gaps, total []float64
 	for i := range outcomes {
 		o := &outcomes[i]
@@ -125,6 +126,7 @@ func summarize(name string, outcomes []Outcome, took time.Duration, t Targets, w
 			s.Cancelled++
 		case o.Err != nil || !o.Finished:
 			s.Failed++
+			s.Errors[fmt.Sprint(o.Err)]++
 		default:
 			s.Finished++
 			s.PromptTokens += o.Prompt
@@ -166,7 +168,8 @@ func (r *Report) Print(out io.Writer) {
 		fmt.Fprintf(w, "%s\t%d\t%d\t%d\t%d\t%d\t%.2f\t%.1f\t%.1f\t%.1f %%\t%d (%.2f/s)\t\n", s.Lane, s.Requests, s.Finished, refused, s.Cancelled, s.Failed,
 			s.RequestsPerSecond, s.PromptPerSecond, s.GeneratedPerSecond, 100*s.HitRate, s.Good, s.Goodput)
 	}
-	fmt.Fprintln(w, "\t\nlane\tms\tcount\tmean\tp50\tp95\tp99\tmax\t")
+	w.Flush()
+	fmt.Fprintln(w, "\nlane\tms\tcount\tmean\tp50\tp95\tp99\tmax\t")
 	for _, s := range r.Lanes {
 		for _, row := range []struct {
 			name string
@@ -178,9 +181,12 @@ func (r *Report) Print(out io.Writer) {
 	w.Flush()
 	fmt.Fprintf(out, "\n%.1f s; %d steps, %.0f us of host work each; %d preemptions; requests were sent %.1f ms late at p99\n",
 		r.Seconds, r.Steps, 1e6*r.HostPerStep, r.Preemptions, 1e3*r.Late.P99)
-	for _, s := range r.Lanes[:1] {
+	if s := r.Lanes[0]; len(s.Refused)+len(s.Errors) > 0 {
 		for _, reason := range slices.Sorted(maps.Keys(s.Refused)) {
 			fmt.Fprintf(out, "refused: %d, %s\n", s.Refused[reason], reason)
+		}
+		for _, err := range slices.Sorted(maps.Keys(s.Errors)) {
+			fmt.Fprintf(out, "failed: %d, %s\n", s.Errors[err], err)
 		}
 	}
 	if !r.Complete {

@@ -102,8 +102,10 @@ func Run(ctx context.Context, e *engine.Engine, arrivals []Arrival, o Options) (
 }
 
 func request(a *Arrival, vocabulary int, noReuse bool, i int) engine.Request {
+	greedy := sampler.NeutralParams()
+	greedy.Temperature = 0
 	r := engine.Request{Tokens: a.tokens(vocabulary), MaxTokens: max(1, a.Output), IgnoreEnd: true, Lane: a.Lane, Tenant: a.Tenant,
-		Sampling: &sampler.Params{}, NoSpeculation: true}
+		Sampling: &greedy, NoSpeculation: true}
 	if noReuse {
 		r.CacheKey = "alone " + time.Duration(i).String()
 	}

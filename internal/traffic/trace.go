@@ -120,7 +120,7 @@ func mooncakeArrival(line []byte, s Scale) (Arrival, error) {
 	if v.Timestamp == nil || v.Input == nil || v.Output == nil {
 		return Arrival{}, errors.New("expected timestamp, input_length and output_length")
 	}
-	if err := checkLengths(*v.Input, *v.Output); err != nil {
+	if err := checkLengths(*v.Input, *v.Output, s); err != nil {
 		return Arrival{}, err
 	}
 	if want := (*v.Input + MooncakeBlock - 1) / MooncakeBlock; v.Hashes != nil && len(v.Hashes) != want {
@@ -205,15 +205,16 @@ func azureArrival(row []string, first *time.Time, s Scale) (Arrival, error) {
 	if err != nil {
 		return Arrival{}, fmt.Errorf("generated tokens: %w", err)
 	}
-	if err := checkLengths(prompt, output); err != nil {
+	if err := checkLengths(prompt, output, s); err != nil {
 		return Arrival{}, err
 	}
 	return Arrival{At: at, Prompt: []Block{{Tokens: scaledLength(prompt, s)}}, Output: scaledLength(output, s)}, nil
 }
 
-func checkLengths(prompt, output int) error {
-	if prompt < 1 || prompt > maxTokens || output < 0 || output > maxTokens {
-		return fmt.Errorf("found %d prompt tokens and %d generated, expected 1 to %d and 0 to %d", prompt, output, maxTokens, maxTokens)
+func checkLengths(prompt, output int, s Scale) error {
+	most := maxTokens / max(1, s.Lengths)
+	if prompt < 1 || output < 0 || float64(max(prompt, output)) > most {
+		return fmt.Errorf("found %d prompt tokens and %d generated, expected 1 and 0 to %.0f", prompt, output, most)
 	}
 	return nil
 }
