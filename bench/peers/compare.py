@@ -106,7 +106,7 @@ class Peer:
     def measure(self, model, test, runs):
         if test.is_load:
             return 1 / time_command(self.peer.command("logits", model, out=os.devnull, repack=self.repack), b"1"), {}
-        out = self.peer.run("bench", model, prompt=test.prompt, gen=test.gen, depth=test.depth, sequences=test.sequences, runs=runs, repack=self.repack)
+        out = self.peer.bench(model, prompt=test.prompt, gen=test.gen, depth=test.depth, sequences=test.sequences, runs=runs, repack=self.repack)
         return statistics.median(out[0]["runs"]), {}
 
     def describe(self):
