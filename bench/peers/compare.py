@@ -80,10 +80,10 @@ class Infer:
         out = json.loads(run_command([
             self.binary, "bench", "-m", model, "-p", str(test.prompt), "-n", str(test.gen), "-d", str(test.depth), "-b", str(test.sequences),
             "-t", str(self.threads), "-r", str(runs), "--json"]))
-        if len(out) != 1 or out[0]["test"] != re.match(r"[a-z]+\d+", test.name).group():
+        if len(out) != 1 or (out[0]["n_prompt"], out[0]["n_gen"], out[0]["n_depth"], out[0]["n_sequences"]) != (test.prompt, test.gen, test.depth, test.sequences):
             raise CompareError(f"infer bench: found {[r['test'] for r in out]}, expected {test.name}")
-        told = {k: out[0][k] for k in ("variant", "type", "gb_per_second", "share_of_limit", "limit_gb_per_second", "limit_gmac_per_second") if k in out[0]}
-        return out[0]["tokens_per_second"]["median"], told
+        told = {k: out[0][k] for k in ("variant", "model_type", "limit", "limit_value", "limit_share")}
+        return out[0]["median_ts"], told
 
     def describe(self):
         """The binary's sum, and the commit that Go stamped into it; where it did not, this checkout's."""
@@ -184,10 +184,10 @@ def format_speed(spread, is_load):
 def format_row(r, peer):
     is_load = r["test"] == "load"
     ratio = r["ratio"]
-    share = r["pairs"][0]["infer"].get("share_of_limit")
+    share, limit = (r["pairs"][0]["infer"].get(k) for k in ("limit_share", "limit"))
     cells = [r["model"], r["test"], format_speed(r["infer"], is_load), format_speed(r[peer], is_load),
              f"{ratio['median']:.2f} ({ratio['min']:.2f} - {ratio['max']:.2f})",
-             f"{100 * statistics.median(p['infer']['share_of_limit'] for p in r['pairs']):.0f} %" if share is not None else "-",
+             f"{100 * statistics.median(p['infer']['limit_share'] for p in r['pairs']):.0f} % {limit}" if share is not None else "-",
              f"{100 * r['others']:.0f} %{' noisy' if r['others'] > NOISY else ''}"]
     return "| " + " | ".join(cells) + " |"
 

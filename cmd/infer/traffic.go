@@ -17,6 +17,7 @@ import (
 
 	"github.com/infer-go/infer/engine"
 	"github.com/infer-go/infer/engine/schedule"
+	"github.com/infer-go/infer/internal/bench"
 	"github.com/infer-go/infer/internal/traffic"
 )
 
@@ -40,7 +41,6 @@ type trafficFlags struct {
 	targets    traffic.Targets
 	experiment string
 	repeats    int
-	asJSON     bool
 	names      []string // of these flags
 }
 
@@ -105,12 +105,22 @@ func experimentHelp() string {
 	return b.String()
 }
 
-func runTraffic(cmd *cobra.Command, m *modelFlags, t *trafficFlags) error {
+// run measures under load. Of bench's other flags the model, the threads and the format count.
+func (t *trafficFlags) run(cmd *cobra.Command, m *modelFlags, b *benchFlags) error {
+	if err := onlyFormat(b.format, "table", "json"); err != nil {
+		return err
+	}
+	threads, err := bench.ParseCounts(b.threads, 0)
+	if err != nil || len(threads) != 1 || len(b.models) != 1 {
+		return usageError{fmt.Errorf("--traffic: found models %v and threads %q, expected one of each", b.models, b.threads)}
+	}
+	m.path, m.options.Threads = b.models[0], threads[0]
+	asJSON := b.format == "json"
 	if t.running < 1 || t.repeats < 1 || t.requests < 0 {
 		return usageError{fmt.Errorf("--running, --repeats and --requests: found %d, %d and %d, expected 1, 1 and 0 or more", t.running, t.repeats, t.requests)}
 	}
 	if t.experiment != "" {
-		return runExperiments(cmd, m, t)
+		return runExperiments(cmd, m, t, asJSON)
 	}
 	arrivals, err := t.arrivals()
 	if err != nil {
@@ -134,7 +144,7 @@ func runTraffic(cmd *cobra.Command, m *modelFlags, t *trafficFlags) error {
 		return err
 	}
 	report := traffic.Summarize(result, t.targets)
-	if t.asJSON {
+	if asJSON {
 		return writeJSON(cmd.OutOrStdout(), report)
 	}
 	report.Print(cmd.OutOrStdout())
@@ -213,7 +223,7 @@ type experimentResult struct {
 	Figures    []traffic.Figure `json:"figures"`
 }
 
-func runExperiments(cmd *cobra.Command, m *modelFlags, t *trafficFlags) error {
+func runExperiments(cmd *cobra.Command, m *modelFlags, t *trafficFlags, asJSON bool) error {
 	chosen := slices.Clone(traffic.Experiments)
 	if t.experiment != "all" {
 		chosen = slices.DeleteFunc(chosen, func(e traffic.Experiment) bool { return e.Name != t.experiment })
@@ -225,7 +235,7 @@ func runExperiments(cmd *cobra.Command, m *modelFlags, t *trafficFlags) error {
 	if err != nil {
 		return err
 	}
-	bench := &traffic.Bench{Repeats: t.repeats, Trace: t.trace, Scale: t.scale, Log: cmd.ErrOrStderr(),
+	setup := &traffic.Bench{Repeats: t.repeats, Trace: t.trace, Scale: t.scale, Log: cmd.ErrOrStderr(),
 		Open: func(o engine.Options) (*engine.Engine, error) {
 			opened := *m
 			own := opened.options
@@ -234,21 +244,21 @@ func runExperiments(cmd *cobra.Command, m *modelFlags, t *trafficFlags) error {
 			return opened.openPath(cmd, path)
 		}}
 	if t.requests > 0 {
-		bench.Scale.Requests = t.requests
+		setup.Scale.Requests = t.requests
 	}
 	ctx, stop := signal.NotifyContext(cmd.Context(), syscall.SIGINT, syscall.SIGTERM)
 	defer stop()
 	results := []experimentResult{}
 	for _, e := range chosen {
-		if e.Name == "reuse" && bench.Trace == "" && t.experiment == "all" {
+		if e.Name == "reuse" && setup.Trace == "" && t.experiment == "all" {
 			fmt.Fprintln(cmd.ErrOrStderr(), "infer: reuse is left out: it needs --trace")
 			continue
 		}
-		if err := runExperiment(ctx, cmd, bench, e, path, t.asJSON, &results); err != nil {
+		if err := runExperiment(ctx, cmd, setup, e, path, asJSON, &results); err != nil {
 			return err
 		}
 	}
-	if t.asJSON {
+	if asJSON {
 		return writeJSON(cmd.OutOrStdout(), results)
 	}
 	return nil
