@@ -51,8 +51,9 @@ golden: $(BIN) ## answers and perplexity of two real models against llama.cpp's,
 	$(BIN) pull gemma3:270m
 	INFER_GOLDEN=1 $(GO) test -count=1 -run TestGolden -v ./engine/
 
+# REF=REVISION compares this tree with a revision instead; COUNT and WHAT are bench/revisions.sh's.
 bench: $(BIN) ## prompt and generation speed of the default model
-	$(BIN) bench -m "$$($(BIN) pull --quiet smollm2:135m)"
+	@model=$$($(BIN) pull --quiet smollm2:135m) && if [ -n "$(REF)" ]; then bench/revisions.sh "$(REF)" "$$model"; else $(BIN) bench -m "$$model"; fi
 
 # Each fuzz target runs for FUZZTIME. Minimising is kept short: some seeds are large.
 fuzz: ## run every fuzz target
