@@ -203,8 +203,7 @@ func together(r *Result) float64 {
 // ArrivalPrompt is the length of the prompt that arrives in the experiment of that name.
 const ArrivalPrompt = 4000
 
-// arrival: four requests decode; after a while a long prompt comes. The gaps while it is read are held against those before. The
-// engine is told to keep them under twice the usual gap.
+// arrival: four requests decode; after a while a long prompt comes. The gaps while it is read are held against those without it.
 func arrival(ctx context.Context, b *Bench) ([]Figure, error) {
 	const decoding, usual = 4, 200
 	options := engine.Options{Sequences: decoding + 1, Context: ArrivalPrompt + 2048}
@@ -215,21 +214,11 @@ func arrival(ctx context.Context, b *Bench) ([]Figure, error) {
 		}
 		return out
 	}
-	var calm []float64
-	if err := b.with(options, func(e *engine.Engine) error {
-		r, err := run(ctx, e, short(0, usual), Options{})
-		if err == nil {
-			calm = gapsWithin(r, 0, decoding, 0, math.MaxInt64)
-		}
-		return err
-	}); err != nil {
-		return nil, err
-	}
-	target := 1.7 * spread(calm).P50
-	b.log("four requests alone: %.1f ms between tokens at p50, %.1f at p99; target with the long prompt: %.1f ms", 1e3*spread(calm).P50, 1e3*spread(calm).P99, 1e3*target)
-	options.TargetITL = time.Duration(target * float64(time.Second))
 	var ratios, firsts, before, during []float64
 	err := b.with(options, func(e *engine.Engine) error {
+		if _, err := run(ctx, e, short(0, 50), Options{}); err != nil { // warms up, and shows the schedule what a step takes
+			return err
+		}
 		for k := range b.Repeats {
 			base := uint64(1000 * (k + 1))
 			quiet, err := run(ctx, e, short(base, usual), Options{})

@@ -154,7 +154,6 @@ func lanes(ctx context.Context, b *Bench) ([]Figure, error) {
 	}
 	rate := 0.5 / (gap * output).Seconds()
 	b.log("%.1f ms a token; %.2f online requests a second", ms(gap), rate)
-	options.TargetITL = gap * 5 / 4
 	var first, between, total []float64
 	for k := range b.Repeats {
 		arrivals, err := Poisson(Load{Rate: rate, Requests: online, Prompt: Range{prompt, prompt}, Output: Range{output, output}, Seed: uint64(k + 1)})
