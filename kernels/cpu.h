@@ -183,6 +183,8 @@ struct team *infer_team_open(int threads); // NULL: no memory, or the system ref
 void infer_team_close(struct team *t);
 int infer_team_size(const struct team *t);
 void infer_team_run(struct team *t, int threads, void (*work)(void *arg, int thread), void *arg);
+// Whether threads give their cores back soon after a run, as callers want that use them until the next one.
+void infer_team_spare(struct team *t, bool spare);
 void infer_team_barrier(struct team *t); // between threads inside of work
 
 #endif
