@@ -87,6 +87,7 @@ func TestMeasure(t *testing.T) {
 	r.Hold(Limits{Int8: 512e9, Read: 50e9}, "int8")
 	assert.Equal(t, "int8", r.Limit)
 	assert.InDelta(t, 0.5, r.LimitShare, 1e-9)
+	assert.Equal(t, Limits{Int8: 512e9, Read: 50e9}, Limits{r.PeakInt8, r.PeakBF16, r.PeakF32, r.PeakRead})
 	r.Hold(Limits{Read: 50e9}, "int8")
 
 	one := *r
