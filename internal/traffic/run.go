@@ -52,11 +52,11 @@ type Result struct {
 func Run(ctx context.Context, e *engine.Engine, arrivals []Arrival, o Options) (*Result, error) {
 	r := &Result{Outcomes: make([]Outcome, len(arrivals)), Before: e.Stats()}
 	vocabulary := e.Model().Vocab
-	work, stop := ctx, func() {}
+	parent := ctx
 	if o.Drain {
-		work = context.WithoutCancel(ctx)
+		parent = context.WithoutCancel(ctx)
 	}
-	work, stop = context.WithCancel(work)
+	work, stop := context.WithCancel(parent)
 	defer stop()
 	var readers sync.WaitGroup
 	clock := time.NewTimer(0)
