@@ -36,7 +36,7 @@ arm: ## the CPU kernels for ARM64, under QEMU: equal bits, and whole models
 	@command -v $(ARM_CC) $(QEMU) >/dev/null || { echo "make arm needs a compiler for aarch64 and qemu-user (Debian: gcc-aarch64-linux-gnu libc6-dev-arm64-cross qemu-user-static)"; exit 1; }
 	@mkdir -p bin/arm
 	@for p in kernels engine; do CGO_ENABLED=1 GOOS=linux GOARCH=arm64 CC=$(ARM_CC) $(GO) test -c -o bin/arm/$$p.test ./$$p || exit 1; done
-	cd kernels && INFER_EXPECT_VARIANTS=neon $(QEMU) -L $(ARM_ROOT) -cpu max ../bin/arm/kernels.test -test.short
+	cd kernels && INFER_EXPECT_VARIANTS=neon,neon-i8mm $(QEMU) -L $(ARM_ROOT) -cpu max ../bin/arm/kernels.test -test.short
 	cd engine && $(QEMU) -L $(ARM_ROOT) -cpu max ../bin/arm/engine.test -test.run 'TestVariants|TestStories'
 	cd kernels && $(QEMU) -L $(ARM_ROOT) -cpu cortex-a57 ../bin/arm/kernels.test -test.short -test.run 'TestFunctions|TestProductBits'
 
