@@ -14,7 +14,7 @@ cd "$here"
 commit=$(git rev-parse --verify --quiet "$ref^{commit}") || { echo "revisions.sh: found no revision $ref" >&2; exit 2; }
 
 work=$(mktemp -d)
-trap 'git worktree remove --force "$work/old" 2>/dev/null; rm -rf "$work"' EXIT
+trap 'git -C "$here" worktree remove --force "$work/old" 2>/dev/null; rm -rf "$work"' EXIT
 git worktree add --quiet --detach "$work/old" "$commit"
 (cd tools && go build -o ../bin/benchstat golang.org/x/perf/cmd/benchstat)
 
