@@ -75,6 +75,9 @@ static const struct cpu_variant *const variants[] = { // best first
     &infer_cpu_avx512bf16,
     &infer_cpu_avx512,
     &infer_cpu_avx2,
+#elif defined(__aarch64__)
+    &infer_cpu_neon_i8mm,
+    &infer_cpu_neon,
 #endif
     &infer_cpu_ref,
 };

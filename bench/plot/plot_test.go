@@ -63,8 +63,25 @@ func TestIntensity(t *testing.T) {
 	r := result{Prompt: 2048, Sequences: 1, MultiplyAdd: 1e9, ReadBytes: 5e8, Speed: 100}
 	assert.Equal(t, 1024.0, r.intensity())
 	assert.Equal(t, 100.0, r.perSecond())
-	r.Prompt, r.Sequences = 0, 8
+	r.Prompt, r.Generate, r.Sequences = 0, 32, 8
 	assert.Equal(t, 16.0, r.intensity())
+	r.Prompt, r.Generate, r.Sequences = 513, 8, 1
+	assert.Equal(t, 2*521.0/10, r.intensity(), "two steps of the prompt and eight of a row each")
+	r.Prompt, r.Generate, r.Sequences = 64, 16, 8
+	assert.Equal(t, 2*8*80.0/24, r.intensity())
+}
+
+// The bandwidth is drawn though no test in the file runs into it, and every number of threads is named.
+func TestDrawPrompts(t *testing.T) {
+	one := `{"cpu_info": "Some CPU", "model_filename": "a.gguf", "n_threads": 1, "n_prompt": 512, "test": "pp512", "median_ts": 300, "limit": "int8",
+		"limit_value": 468e9, "peak_read": 46e9, "macs_per_token": 1e9, "bytes_per_step": 8e8}`
+	out := filepath.Join(t.TempDir(), "p.svg")
+	require.NoError(t, drawFiles(out, "", []string{file(t, "r.json", "["+one+","+strings.ReplaceAll(one, `"n_threads": 1`, `"n_threads": 2`)+"]")}))
+	text, err := os.ReadFile(out)
+	require.NoError(t, err)
+	for _, want := range []string{"read bandwidth: 46.0 GB/s", "Some CPU, 1 threads; Some CPU, 2 threads"} {
+		assert.Contains(t, string(text), want)
+	}
 }
 
 func TestDrawRefuses(t *testing.T) {
@@ -73,7 +90,7 @@ func TestDrawRefuses(t *testing.T) {
 	assert.ErrorContains(t, drawFiles("p.txt", "", []string{good}), "expected a file ending in .svg")
 	assert.ErrorContains(t, drawFiles(out, "", nil), "expected a file of results")
 	assert.Error(t, drawFiles(out, "", []string{"missing.json"}))
-	for text, want := range map[string]string{"": "no result", "[]": "no result", "{": "unexpected EOF", `{"test": "pp512"}`: "expected what infer bench", `{"lanes": []}`: "no request", "[1]": "cannot unmarshal"} {
+	for text, want := range map[string]string{"": "no result", "[]": "no result", "{": "unexpected EOF", `{"test": "pp512"}`: "expected the tokens", `{"n_prompt": 512}`: "expected what infer bench", `{"n_prompt": -1, "n_gen": 5}`: "n_prompt -1", `{"lanes": []}`: "no request", "[1]": "cannot unmarshal"} {
 		assert.ErrorContains(t, drawFiles(out, "", []string{file(t, "x.json", text)}), want, text)
 	}
 }

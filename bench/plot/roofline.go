@@ -6,7 +6,9 @@ import (
 	"image/color"
 	"math"
 	"path/filepath"
+	"slices"
 	"sort"
+	"strings"
 
 	"gonum.org/v1/plot"
 	"gonum.org/v1/plot/plotter"
@@ -26,19 +28,22 @@ type result struct {
 	Speed       float64 `json:"median_ts"`
 	Limit       string  `json:"limit"`
 	LimitValue  float64 `json:"limit_value"`
+	PeakRead    float64 `json:"peak_read"`
 	MultiplyAdd float64 `json:"macs_per_token"`
 	ReadBytes   float64 `json:"bytes_per_step"`
 }
 
+const mostTokens = 1 << 30
+
 const stepRows = 512 // tokens of a step while a prompt is read: weights are read once for so many
 
-// intensity is the multiply-adds for each byte of weights that is read.
+// intensity is the multiply-adds for each byte of weights that is read: prompts are read one after the other, in full steps, and each
+// generated step holds a row of every sequence.
 func (r *result) intensity() float64 {
-	rows := float64(max(1, r.Sequences))
-	if r.Prompt > 0 {
-		rows = math.Min(float64(r.Prompt), stepRows)
-	}
-	return rows * r.MultiplyAdd / r.ReadBytes
+	sequences := float64(max(1, r.Sequences))
+	steps := sequences*math.Ceil(float64(r.Prompt)/stepRows) + float64(r.Generate)
+	rows := sequences * float64(r.Prompt+r.Generate)
+	return rows / steps * r.MultiplyAdd / r.ReadBytes
 }
 
 // perSecond is the multiply-adds a second, in G.
@@ -53,6 +58,9 @@ func readResults(paths []string) ([]result, error) {
 		}
 		for i := range results {
 			r := &results[i]
+			if r.Prompt < 0 || r.Generate < 0 || r.Prompt > mostTokens || r.Generate > mostTokens || r.Prompt+r.Generate == 0 {
+				return nil, fmt.Errorf("%s: result %d: found n_prompt %d and n_gen %d, expected the tokens of a test", path, i+1, r.Prompt, r.Generate)
+			}
 			if !(r.Speed > 0) || !(r.MultiplyAdd > 0) || !(r.ReadBytes > 0) {
 				return nil, fmt.Errorf("%s: result %d: found median_ts %v, macs_per_token %v and bytes_per_step %v, expected what infer bench -o json writes",
 					path, i+1, r.Speed, r.MultiplyAdd, r.ReadBytes)
@@ -78,11 +86,13 @@ func drawRoofline(paths []string) (*plot.Plot, error) {
 	for i := range results {
 		r := &results[i]
 		limits[r.Limit] = math.Max(limits[r.Limit], r.LimitValue/1e9)
+		limits["read"] = math.Max(limits["read"], r.PeakRead/1e9)
 		low, high = math.Min(low, r.intensity()), math.Max(high, r.intensity())
 	}
 	low, high = low/3, high*3
 	p := plot.New()
-	p.Title.Text = fmt.Sprintf("%s, %d threads", results[0].CPU, results[0].Threads)
+	p.Title.Text = describeMachines(results)
+	p.Title.Padding, p.Legend.Padding = vg.Points(8), vg.Points(4)
 	p.X.Label.Text, p.Y.Label.Text = "multiply-adds for each byte of weights read", "G multiply-adds a second"
 	p.X.Scale, p.Y.Scale = plot.LogScale{}, plot.LogScale{}
 	p.X.Tick.Marker, p.Y.Tick.Marker = plot.LogTicks{Prec: -1}, plot.LogTicks{Prec: -1}
@@ -91,7 +101,24 @@ func drawRoofline(paths []string) (*plot.Plot, error) {
 	if err := addRoofs(p, limits, low, high); err != nil {
 		return nil, err
 	}
-	return p, addPoints(p, results)
+	if err := addPoints(p, results); err != nil {
+		return nil, err
+	}
+	p.X.Max *= 2 // room for the last label, and above the highest roof
+	p.Y.Max *= 2
+	return p, nil
+}
+
+// describeMachines names the processors and the numbers of threads that the results are of.
+func describeMachines(results []result) string {
+	var names []string
+	for i := range results {
+		name := fmt.Sprintf("%s, %d threads", results[i].CPU, results[i].Threads)
+		if !slices.Contains(names, name) {
+			names = append(names, name)
+		}
+	}
+	return strings.Join(names, "; ")
 }
 
 var roofNames = map[string]string{"int8": "8-bit integers", "bf16": "bf16 dot product", "f32": "f32"}

@@ -7,8 +7,10 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"text/tabwriter"
 )
@@ -18,6 +20,7 @@ type Peer struct {
 	Engine    string    `json:"engine"`
 	Commit    string    `json:"build_commit"`
 	Filename  string    `json:"model_filename"`
+	Params    int64     `json:"model_n_params"` // 0: not told
 	Threads   int       `json:"n_threads"`
 	Prompt    int       `json:"n_prompt"`
 	Generate  int       `json:"n_gen"`
@@ -83,8 +86,12 @@ func parsePeer(text []byte) ([]Peer, error) {
 		if p.Sequences == 0 {
 			p.Sequences = 1
 		}
-		if !(p.AvgTS > 0) || p.Prompt+p.Generate <= 0 {
-			return nil, fmt.Errorf("result %d: found n_prompt %d, n_gen %d and avg_ts %v, expected a test and its tokens a second", i+1, p.Prompt, p.Generate, p.AvgTS)
+		if t := p.test(); min(t.Prompt, t.Generate, t.Depth, t.Sequences, p.Threads) < 0 || max(t.Prompt, t.Generate, t.Depth, t.Sequences) > mostTokens {
+			return nil, fmt.Errorf("result %d: found n_prompt %d, n_gen %d, n_depth %d, n_sequences %d and n_threads %d, expected 0 to %d", i+1, t.Prompt, t.Generate,
+				t.Depth, t.Sequences, p.Threads, mostTokens)
+		}
+		if !(p.AvgTS > 0) || !(p.speed() > 0) || p.Prompt+p.Generate <= 0 {
+			return nil, fmt.Errorf("result %d: found n_prompt %d, n_gen %d and avg_ts %v (samples_ts: %v), expected a test and its tokens a second", i+1, p.Prompt, p.Generate, p.AvgTS, p.speed())
 		}
 	}
 	return peers, nil
@@ -110,8 +117,50 @@ type Compared struct {
 	Ratio  float64 // more than 1: ours is faster
 }
 
-// Compare finds for each result the peer's of the same test, threads and file name; where both sides have a single file, its name does
-// not matter. What has no counterpart is named.
+// sameModel tells whether the numbers of parameters, where both are known, are of one model; programs count small tensors differently.
+func (p *Peer) sameModel(r *Result) bool {
+	return p.Params <= 0 || r.Params <= 0 || math.Abs(float64(p.Params)/float64(r.Params)-1) < 0.02
+}
+
+func (p *Peer) sameTest(r *Result) bool {
+	return p.test() == Test{r.Prompt, r.Generate, r.Depth, r.Sequences}
+}
+
+// whyAlone says in what the peer's nearest results differ.
+func whyAlone(r *Result, peers []Peer, byName bool) string {
+	var models, files, threads, depths, tests []string
+	for i := range peers {
+		p := &peers[i]
+		t := p.test()
+		switch {
+		case byName && filepath.Base(p.Filename) != r.Base():
+			files = append(files, filepath.Base(p.Filename))
+		case !p.sameModel(r):
+			models = append(models, fmt.Sprintf("a model of %.3f B parameters instead of %.3f B", float64(p.Params)/1e9, float64(r.Params)/1e9))
+		case p.sameTest(r):
+			threads = append(threads, fmt.Sprintf("%d threads", p.Threads))
+		case p.Threads == r.Threads && t == Test{r.Prompt, r.Generate, t.Depth, r.Sequences}:
+			depths = append(depths, fmt.Sprintf("depth %d", t.Depth))
+		default:
+			tests = append(tests, t.Name())
+		}
+	}
+	for _, nearest := range [][]string{threads, depths, tests, models, files} {
+		if len(nearest) > 0 {
+			slices.Sort(nearest)
+			nearest = slices.Compact(nearest)
+			more := ""
+			if len(nearest) > 5 {
+				nearest, more = nearest[:5], " and more"
+			}
+			return "not in the peer's results, which have " + strings.Join(nearest, ", ") + more
+		}
+	}
+	return "not in the peer's results"
+}
+
+// Compare finds for each result the peer's of the same test, threads, model size and file name; where both sides have a single file, its
+// name does not matter. What has no counterpart is named, with what is there instead.
 func Compare(results []Result, peers []Peer) (compared []Compared, alone []string) {
 	files := map[string]bool{}
 	for i := range results {
@@ -127,13 +176,12 @@ func Compare(results []Result, peers []Peer) (compared []Compared, alone []strin
 		found := -1
 		for k := range peers {
 			p := &peers[k]
-			same := p.test() == Test{r.Prompt, r.Generate, r.Depth, r.Sequences} && p.Threads == r.Threads
-			if same && (!byName || filepath.Base(p.Filename) == r.Base()) {
+			if p.sameTest(r) && p.Threads == r.Threads && p.sameModel(r) && (!byName || filepath.Base(p.Filename) == r.Base()) {
 				found = k // the last counts: a file that was appended to
 			}
 		}
 		if found < 0 {
-			alone = append(alone, fmt.Sprintf("%s, %s, %d threads: not in the peer's results", r.Base(), r.Test, r.Threads))
+			alone = append(alone, fmt.Sprintf("%s, %s, %d threads: %s", r.Base(), r.Test, r.Threads, whyAlone(r, peers, byName)))
 			continue
 		}
 		used[found] = true
@@ -158,6 +206,6 @@ func PrintCompared(out io.Writer, compared []Compared, alone []string) {
 		w.Flush()
 	}
 	if len(alone) > 0 {
-		fmt.Fprintln(out, "without a counterpart: "+strings.Join(alone, "; "))
+		fmt.Fprintln(out, "without a counterpart:\n  "+strings.Join(alone, "\n  "))
 	}
 }

@@ -30,7 +30,8 @@ func TestParseCounts(t *testing.T) {
 		require.NoError(t, err, text)
 		assert.Equal(t, want, got, text)
 	}
-	for _, text := range []string{"", "x", "1,", "-1", "5-3", "1-8*1", "1-8*x", "1-8+0", "0-8*2", "1-", "1-2-3", "1-8+-1", "1-99999999"} {
+	for _, text := range []string{"", "x", "1,", "-1", "5-3", "1-8*1", "1-8*x", "1-8+0", "0-8*2", "1-", "1-2-3", "1-8+-1", "1-99999999",
+		"9223372036854775807", "1-9223372036854775807*4611686018427387905", "3-9223372036854775807+9223372036854775805", "1-8*99999999999"} {
 		_, err := ParseCounts(text, 0)
 		assert.Error(t, err, text)
 	}
@@ -86,6 +87,7 @@ func TestMeasure(t *testing.T) {
 	r.Hold(Limits{Int8: 512e9, Read: 50e9}, "int8")
 	assert.Equal(t, "int8", r.Limit)
 	assert.InDelta(t, 0.5, r.LimitShare, 1e-9)
+	assert.Equal(t, Limits{Int8: 512e9, Read: 50e9}, Limits{r.PeakInt8, r.PeakBF16, r.PeakF32, r.PeakRead})
 	r.Hold(Limits{Read: 50e9}, "int8")
 
 	one := *r
@@ -167,11 +169,11 @@ func TestCompare(t *testing.T) {
 	compared, alone := Compare([]Result{*r, other}, peers)
 	require.Len(t, compared, 1)
 	assert.InDelta(t, 256.0/129, compared[0].Ratio, 1e-9)
-	assert.Equal(t, []string{"a.gguf, pp512 @ d64, 2 threads: not in the peer's results", "b.gguf, tg128 @ d4096, 2 threads: in the peer's results only"}, alone)
+	assert.Equal(t, []string{"a.gguf, pp512 @ d64, 2 threads: not in the peer's results, which have depth 0", "b.gguf, tg128 @ d4096, 2 threads: in the peer's results only"}, alone)
 	var out strings.Builder
 	PrintCompared(&out, compared, alone)
 	assert.Contains(t, out.String(), "1.98x")
-	assert.Contains(t, out.String(), "without a counterpart: a.gguf, pp512 @ d64")
+	assert.Contains(t, out.String(), "without a counterpart:\n  a.gguf, pp512 @ d64")
 
 	second := *r
 	second.Filename = "b.gguf"
@@ -179,8 +181,15 @@ func TestCompare(t *testing.T) {
 	require.Len(t, compared, 1, "with several files their names decide")
 	assert.Equal(t, "b.gguf", compared[0].Ours.Filename)
 	second.Threads = 4
-	compared, _ = Compare([]Result{second}, peers)
+	compared, alone = Compare([]Result{second}, peers)
 	assert.Empty(t, compared)
+	assert.Equal(t, "b.gguf, pp512, 4 threads: not in the peer's results, which have 2 threads", alone[0])
+
+	second.Threads, peers[0].Params = 2, 2*r.Params+1e6
+	second.Params = r.Params + 1e5
+	compared, alone = Compare([]Result{second}, peers[:1])
+	assert.Empty(t, compared, "one file on each side, but not one model")
+	assert.Contains(t, alone[0], "which have a model of ")
 }
 
 func TestPeerFaults(t *testing.T) {
@@ -191,7 +200,16 @@ func TestPeerFaults(t *testing.T) {
 		`[{"avg_ts": 1}]`:   "result 1: found n_prompt 0",
 		`{"n_prompt": 512}`: "avg_ts 0",
 		`{"n_prompt": "x"}`: "cannot unmarshal",
-		"{\"n_prompt\":512, \"avg_ts\": 3}\nnoise": "line 2",
+		"null":              "result 1: found n_prompt 0",
+		"[null]":            "result 1: found n_prompt 0",
+		`[{"n_prompt": 5, "n_gen": -4, "avg_ts": 1}]`:                      "n_gen -4",
+		`[{"n_prompt": 5, "n_depth": -1, "avg_ts": 1}]`:                    "n_depth -1",
+		`[{"n_prompt": 5, "n_sequences": 9999999999, "avg_ts": 1}]`:        "n_sequences 9999999999",
+		`[{"n_prompt": 5, "avg_ts": 1, "samples_ts": [0, 0]}]`:             "samples_ts: 0",
+		`[{"n_prompt": 5, "avg_ts": 1, "samples_ts": [1e999]}]`:            "cannot unmarshal",
+		strings.Repeat("[", 100_000):                                       "exceeded max depth",
+		`{"n_prompt": 5, "avg_ts": 1, "x": "` + strings.Repeat("x", 2<<20): "token too long",
+		"{\"n_prompt\":512, \"avg_ts\": 3}\nnoise":                         "line 2",
 	} {
 		path := filepath.Join(t.TempDir(), "peer.json")
 		require.NoError(t, os.WriteFile(path, []byte(text), 0o600))
@@ -208,7 +226,11 @@ func FuzzPeer(f *testing.F) {
 	f.Fuzz(func(t *testing.T, text []byte) {
 		peers, err := parsePeer(text)
 		if err == nil {
-			Compare([]Result{*result()}, peers)
+			compared, alone := Compare([]Result{*result()}, peers)
+			assert.Len(t, alone, len(peers)+1-2*len(compared))
+			for _, c := range compared {
+				assert.Greater(t, c.Ratio, 0.0)
+			}
 		}
 	})
 }

@@ -40,9 +40,13 @@ type Result struct {
 	SamplesNS []int64   `json:"samples_ns"`
 	SamplesTS []float64 `json:"samples_ts"`
 
-	Limit       string  `json:"limit"`          // what bounds the test: "int8", "bf16", "f32" or "read"
-	LimitValue  float64 `json:"limit_value"`    // multiply-adds, or bytes read, a second, measured on this machine
-	LimitShare  float64 `json:"limit_share"`    // of it, in the median
+	Limit       string  `json:"limit"`       // what bounds the test: "int8", "bf16", "f32" or "read"
+	LimitValue  float64 `json:"limit_value"` // multiply-adds, or bytes read, a second, measured on this machine
+	LimitShare  float64 `json:"limit_share"` // of it, in the median
+	PeakInt8    float64 `json:"peak_int8"`   // the machine's limits, measured with these threads: multiply-adds a second; 0: not known here
+	PeakBF16    float64 `json:"peak_bf16"`
+	PeakF32     float64 `json:"peak_f32"`
+	PeakRead    float64 `json:"peak_read"`      // bytes a second
 	MultiplyAdd float64 `json:"macs_per_token"` // of the weights
 	ReadBytes   float64 `json:"bytes_per_step"` // of weights, each step
 
@@ -84,6 +88,7 @@ type Limits struct {
 // Hold compares the median with the limit that such a test runs into: a prompt with multiply-adds of the kind that the weights take,
 // generation with the reading of the weights once a step, or with the multiply-adds where many sequences need longer for those.
 func (r *Result) Hold(l Limits, kind string) {
+	r.PeakInt8, r.PeakBF16, r.PeakF32, r.PeakRead = l.Int8, l.BF16, l.F32, l.Read
 	peak := map[string]float64{"int8": l.Int8, "bf16": l.BF16, "f32": l.F32}[kind]
 	perSecond := r.MedianTS * r.MultiplyAdd
 	reads := r.MedianTS / float64(max(1, r.Sequences)) * r.ReadBytes

@@ -8,7 +8,10 @@ import (
 	"strings"
 )
 
-const mostValues = 1024 // of one list
+const (
+	mostValues = 1024    // of one list
+	mostTokens = 1 << 30 // of one number: sums and products of what a test asks for then fit into 64 bits
+)
 
 // ParseCounts reads a list of numbers and ranges: "1,8", "512-2048" (doubled each time would be "512-2048*2", in steps of 128
 // "512-1024+128"; without either, one by one). What is below least is refused.
@@ -22,6 +25,9 @@ func ParseCounts(s string, least int) ([]int, error) {
 		for _, v := range values {
 			if v < least {
 				return nil, fmt.Errorf("found %d, expected %d or more", v, least)
+			}
+			if v > mostTokens {
+				return nil, fmt.Errorf("found %d, expected at most %d", v, mostTokens)
 			}
 		}
 		if out = append(out, values...); len(out) > mostValues {
@@ -48,7 +54,7 @@ func parseRange(s string) ([]int, error) {
 		last = rest[:at]
 		by, err := strconv.Atoi(rest[at+1:])
 		switch {
-		case err != nil || by < 1:
+		case err != nil || by < 1 || by > mostTokens:
 			return nil, wrong
 		case rest[at] == '+':
 			step = by
@@ -61,6 +67,9 @@ func parseRange(s string) ([]int, error) {
 	to, err := strconv.Atoi(last)
 	if err != nil || to < from {
 		return nil, wrong
+	}
+	if to > mostTokens {
+		return nil, fmt.Errorf("found %d, expected at most %d", to, mostTokens)
 	}
 	var out []int
 	for v := from; v <= to; v = v*factor + step {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync/atomic"
 	"time"
 
 	"github.com/infer-go/infer/engine"
@@ -220,7 +221,7 @@ func lanesRun(ctx context.Context, b *Bench, o engine.Options, online []Arrival,
 	return out, err
 }
 
-// host: 64 sequences decode; what planning, page tables and handing out logits take of each step.
+// host: 64 sequences decode; what planning, page tables and handing out logits take of each step once all have begun.
 func host(ctx context.Context, b *Bench) ([]Figure, error) {
 	const n = 64
 	var work []float64
@@ -230,13 +231,20 @@ func host(ctx context.Context, b *Bench) ([]Figure, error) {
 			for i := range arrivals {
 				arrivals[i] = Arrival{Prompt: own(uint64(k*n+i), 8), Output: 48}
 			}
-			r, err := run(ctx, e, arrivals, Options{})
+			var begun atomic.Int32
+			var all engine.Stats
+			r, err := run(ctx, e, arrivals, Options{Started: func(int) {
+				if begun.Add(1) == n {
+					all = e.Stats()
+				}
+			}})
 			if err != nil {
 				return err
 			}
-			s := Summarize(r, Targets{})
-			b.log("%d steps, %.0f us of host work each", s.Steps, 1e6*s.HostPerStep)
-			work = append(work, 1e6*s.HostPerStep)
+			steps := r.After.Steps - all.Steps
+			each := (r.After.HostTime - all.HostTime).Seconds() / float64(max(1, steps))
+			b.log("%d steps, %.0f us of host work each", steps, 1e6*each)
+			work = append(work, 1e6*each)
 		}
 		return nil
 	})
