@@ -1,5 +1,5 @@
 // Command prefix measures what a known beginning saves: the time to the first token of a random prompt that is new, and of others that share
-// nine tenths of it. Each is asked on an engine of its own state: the first on an empty cache, those that follow on what the others left.
+// nine tenths of it. The cache holds what the prompts before left in it.
 //
 //	go run ./bench/prefix -m model.gguf -p 1024
 package main
