@@ -55,6 +55,7 @@ func (t *trafficFlags) add(cmd *cobra.Command) {
 	f.StringVar(&t.lanes, "lanes", "", "shares of the lanes, as online=7,micro-batch=1,batch=2 (default: all online)")
 	f.Uint64Var(&t.seed, "seed", 1, "of the random load")
 	f.StringVar(&t.trace, "trace", "", "replay a trace instead: Mooncake's .jsonl or Azure's .csv")
+	f.IntVar(&t.scale.Skip, "skip", 0, "requests of the trace to leave out at its beginning")
 	f.Float64Var(&t.scale.Lengths, "scale-lengths", 0, "multiply the trace's lengths by this (default 1)")
 	f.Float64Var(&t.scale.Time, "scale-time", 0, "multiply the times between its requests by this (default 1)")
 	f.BoolVar(&t.noReuse, "no-reuse", false, "let requests share nothing in the cache")

@@ -2,6 +2,7 @@ package traffic
 
 import (
 	"math"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -219,4 +220,19 @@ func TestRecordedTraces(t *testing.T) {
 	arrivals, err = ReadTraceFile(fixtures.Path(t, "traces", "azure_llm_2023_conversation.csv"), Scale{})
 	require.NoError(t, err)
 	assert.Len(t, arrivals, 19366)
+}
+
+func TestSkip(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "t.jsonl")
+	writeTrace(t, path)
+	arrivals, err := ReadTraceFile(path, Scale{Skip: 2, Requests: 3})
+	require.NoError(t, err)
+	require.Len(t, arrivals, 3)
+	assert.Equal(t, time.Duration(0), arrivals[0].At)
+	assert.Equal(t, 600*time.Millisecond, arrivals[2].At)
+	assert.EqualValues(t, 12, arrivals[0].Prompt[2].ID)
+	_, err = ReadTraceFile(path, Scale{Skip: 6})
+	assert.ErrorContains(t, err, "found 6 requests, expected more than the 6 to skip")
+	_, err = ReadTraceFile(path, Scale{Skip: -1})
+	assert.ErrorContains(t, err, "expected 0 or more")
 }

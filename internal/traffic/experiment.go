@@ -203,7 +203,8 @@ func together(r *Result) float64 {
 // ArrivalPrompt is the length of the prompt that arrives in the experiment of that name.
 const ArrivalPrompt = 4000
 
-// arrival: four requests decode; after a while a long prompt comes. The gaps while it is read are held against those without it.
+// arrival: four requests decode; after a while a long prompt comes. The gaps while it is read are held against those without it. The
+// engine's target is 1.6 times the usual gap.
 func arrival(ctx context.Context, b *Bench) ([]Figure, error) {
 	const decoding, usual = 4, 200
 	options := engine.Options{Sequences: decoding + 1, Context: ArrivalPrompt + 2048}
@@ -214,8 +215,21 @@ func arrival(ctx context.Context, b *Bench) ([]Figure, error) {
 		}
 		return out
 	}
-	var ratios, firsts, before, during []float64
+	var calm []float64
 	err := b.with(options, func(e *engine.Engine) error {
+		r, err := run(ctx, e, short(0, usual), Options{})
+		if err == nil {
+			calm = gapsWithin(r, 0, decoding, 0, math.MaxInt64)
+		}
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	options.TargetITL = time.Duration(1.6 * spread(calm).P50 * float64(time.Second))
+	b.log("four requests alone: %.1f ms between tokens at p50, %.1f at p99; target: %.1f ms", 1e3*spread(calm).P50, 1e3*spread(calm).P99, ms(options.TargetITL))
+	var ratios, firsts, before, during []float64
+	err = b.with(options, func(e *engine.Engine) error {
 		if _, err := run(ctx, e, short(0, 50), Options{}); err != nil { // warms up, and shows the schedule what a step takes
 			return err
 		}

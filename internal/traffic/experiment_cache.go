@@ -91,8 +91,8 @@ func reuse(ctx context.Context, b *Bench) ([]Figure, error) {
 		return nil, errors.New("reuse: expected a trace with shared prefixes (--trace FILE.jsonl)")
 	}
 	scale := b.Scale
-	if scale == (Scale{}) {
-		scale = Scale{Lengths: 1.0 / 16, Time: 0.02, Requests: 60} // a block is a page of 32 tokens; arrivals in a few seconds
+	if scale == (Scale{Skip: scale.Skip}) {
+		scale = Scale{Lengths: 1.0 / 16, Time: 0.02, Requests: 60, Skip: b.Scale.Skip} // a block is a page of 32 tokens; arrivals in a few seconds
 	}
 	arrivals, err := ReadTraceFile(b.Trace, scale)
 	if err != nil {

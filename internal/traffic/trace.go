@@ -19,7 +19,8 @@ import (
 type Scale struct {
 	Lengths  float64 // prompt and output lengths and blocks are multiplied by it; 0: 1
 	Time     float64 // times between arrivals are multiplied by it; 0: 1
-	Requests int     // of the trace's beginning; 0: all
+	Skip     int     // requests of the trace's beginning that are left out; the clock begins with the first one that is not
+	Requests int     // that many; 0: all
 }
 
 func (s *Scale) check() error {
@@ -34,8 +35,8 @@ func (s *Scale) check() error {
 			return fmt.Errorf("scale of %s: found %v, expected above 0, at most 1000000", v.name, *v.v)
 		}
 	}
-	if s.Requests < 0 {
-		return fmt.Errorf("requests of the trace: found %d, expected 0 or more", s.Requests)
+	if s.Requests < 0 || s.Skip < 0 {
+		return fmt.Errorf("requests of the trace: found %d after %d, expected 0 or more", s.Requests, s.Skip)
 	}
 	return nil
 }
@@ -55,9 +56,20 @@ func ReadTraceFile(path string, s Scale) ([]Arrival, error) {
 	default:
 		return nil, fmt.Errorf("%s: found a file ending in %q, expected .jsonl (Mooncake) or .csv (Azure)", path, ext)
 	}
-	out, err := read(f, s)
+	all := s
+	if all.Requests > 0 {
+		all.Requests += s.Skip
+	}
+	out, err := read(f, all)
+	if err == nil && len(out) <= s.Skip {
+		err = fmt.Errorf("found %d requests, expected more than the %d to skip", len(out), s.Skip)
+	}
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", path, err)
+	}
+	out = out[s.Skip:]
+	for i, begin := 0, out[0].At; i < len(out); i++ {
+		out[i].At -= begin
 	}
 	return out, nil
 }
