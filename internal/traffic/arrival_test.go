@@ -236,3 +236,12 @@ func TestSkip(t *testing.T) {
 	_, err = ReadTraceFile(path, Scale{Skip: -1})
 	assert.ErrorContains(t, err, "expected 0 or more")
 }
+
+// Lines without hash ids share nothing, even where they come at the same time.
+func TestMooncakeWithoutHashes(t *testing.T) {
+	line := `{"timestamp": 7, "input_length": 40, "output_length": 3}` + "\n"
+	got, err := ReadMooncake(strings.NewReader(line+line), Scale{})
+	require.NoError(t, err)
+	require.Len(t, got, 2)
+	assert.NotEqual(t, got[0].Prompt[0].ID, got[1].Prompt[0].ID)
+}

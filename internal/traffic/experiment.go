@@ -207,7 +207,8 @@ const ArrivalPrompt = 4000
 // engine's target is 1.6 times the usual gap.
 func arrival(ctx context.Context, b *Bench) ([]Figure, error) {
 	const decoding, usual = 4, 200
-	options := engine.Options{Sequences: decoding + 1, Context: ArrivalPrompt + 2048}
+	const outlasting = 3000 // tokens: at the least chunk of a prompt a step, 1,000 steps, and those before it
+	options := engine.Options{Sequences: decoding + 1, Context: ArrivalPrompt + 64}
 	short := func(first uint64, output int) []Arrival {
 		out := make([]Arrival, decoding)
 		for i := range out {
@@ -239,13 +240,18 @@ func arrival(ctx context.Context, b *Bench) ([]Figure, error) {
 			if err != nil {
 				return err
 			}
-			arrivals := append(short(base+10, 1200), Arrival{At: 2 * time.Second, Prompt: own(base+20, ArrivalPrompt), Output: 1})
+			arrivals := append(short(base+10, outlasting), Arrival{At: time.Second, Prompt: own(base+20, ArrivalPrompt), Output: 1})
 			r, err := run(ctx, e, arrivals, Options{})
 			if err != nil {
 				return err
 			}
 			long := &r.Outcomes[decoding]
 			from := arrivals[decoding].At + long.Late
+			for i := range decoding {
+				if o := &r.Outcomes[i]; o.Late+o.First > from || o.Late+o.Total < from+long.First {
+					return fmt.Errorf("request %d decoded from %v to %v, not all the time from %v to %v while the long prompt was read", i, o.Late+o.First, o.Late+o.Total, from, from+long.First)
+				}
+			}
 			a, d := spread(gapsWithin(quiet, 0, decoding, 0, math.MaxInt64)), spread(gapsWithin(r, 0, decoding, from, from+long.First))
 			b.log("p99 between tokens: %.1f ms alone, %.1f ms while %d tokens are read, which took %.1f s", 1e3*a.P99, 1e3*d.P99, ArrivalPrompt, long.First.Seconds())
 			before, during, ratios, firsts = append(before, 1e3*a.P99), append(during, 1e3*d.P99), append(ratios, d.P99/a.P99), append(firsts, long.First.Seconds())

@@ -203,13 +203,18 @@ func lanesRun(ctx context.Context, b *Bench, o engine.Options, online []Arrival,
 			}
 			started := make(chan struct{}, len(work))
 			go func() {
-				_, err := Run(behind, e, work, Options{Started: func(int) { started <- struct{}{} }})
+				r, err := Run(behind, e, work, Options{Started: func(int) { started <- struct{}{} }})
+				for i := range work {
+					if o := &r.Outcomes[i]; err == nil && (o.Refused != "" || o.Err != nil) {
+						err = fmt.Errorf("batch request %d: %s %v", i, o.Refused, o.Err)
+					}
+				}
 				filled <- err
 			}()
 			select {
 			case <-started:
 			case err := <-filled:
-				return fmt.Errorf("the batch lane ended at once: %w", err)
+				return errors.Join(errors.New("the batch lane ended before a token of it had come"), err)
 			}
 		} else {
 			filled <- nil

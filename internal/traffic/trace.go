@@ -97,7 +97,7 @@ func ReadMooncake(r io.Reader, s Scale) ([]Arrival, error) {
 		if len(strings.TrimSpace(lines.Text())) == 0 {
 			continue
 		}
-		a, err := mooncakeArrival(lines.Bytes(), s)
+		a, err := mooncakeArrival(lines.Bytes(), uint64(number), s)
 		if err == nil && a.At < last {
 			err = fmt.Errorf("timestamp: found one before the last line's, expected ascending order")
 		}
@@ -119,7 +119,7 @@ func ReadMooncake(r io.Reader, s Scale) ([]Arrival, error) {
 	return out, nil
 }
 
-func mooncakeArrival(line []byte, s Scale) (Arrival, error) {
+func mooncakeArrival(line []byte, number uint64, s Scale) (Arrival, error) {
 	var v struct {
 		Timestamp *float64 `json:"timestamp"`
 		Input     *int     `json:"input_length"`
@@ -144,7 +144,7 @@ func mooncakeArrival(line []byte, s Scale) (Arrival, error) {
 	}
 	a := Arrival{At: at, Output: scaledLength(*v.Output, s)}
 	if v.Hashes == nil {
-		a.Prompt = []Block{{ID: ownBlock | math.Float64bits(*v.Timestamp)>>1, Tokens: scaledLength(*v.Input, s)}}
+		a.Prompt = []Block{{ID: ownBlock | number, Tokens: scaledLength(*v.Input, s)}}
 		return a, nil
 	}
 	whole := scaledLength(MooncakeBlock, s)
