@@ -203,7 +203,7 @@ func together(r *Result) float64 {
 // ArrivalPrompt is the length of the prompt that arrives in the experiment of that name.
 const ArrivalPrompt = 4000
 
-// arrival: four requests decode; after a while a long prompt comes. The gaps while it is read are held against those without it. The
+// arrival: four requests decode; when all have begun, a long prompt comes. The gaps while it is read are held against those without it. The
 // engine's target is 1.6 times the usual gap.
 func arrival(ctx context.Context, b *Bench) ([]Figure, error) {
 	const decoding, usual = 4, 200
@@ -240,8 +240,8 @@ func arrival(ctx context.Context, b *Bench) ([]Figure, error) {
 			if err != nil {
 				return err
 			}
-			arrivals := append(short(base+10, outlasting), Arrival{At: time.Second, Prompt: own(base+20, ArrivalPrompt), Output: 1})
-			r, err := run(ctx, e, arrivals, Options{})
+			arrivals := append(short(base+10, outlasting), Arrival{Prompt: own(base+20, ArrivalPrompt), Output: 1})
+			r, err := run(ctx, e, arrivals, afterFirst(decoding))
 			if err != nil {
 				return err
 			}
@@ -267,6 +267,29 @@ func arrival(ctx context.Context, b *Bench) ([]Figure, error) {
 		{Name: "  ratio", Value: median(ratios), Bound: 2, AtMost: true},
 		{Name: "first token of the long prompt", Value: median(firsts), Unit: "s"},
 	}, nil
+}
+
+// afterFirst holds back the arrivals after the first n until each of those has its first token.
+func afterFirst(n int) Options {
+	started := make(chan struct{}, n)
+	return Options{
+		Started: func(i int) {
+			if i < n {
+				started <- struct{}{}
+			}
+		},
+		Await: func(ctx context.Context, i int) {
+			if i != n {
+				return
+			}
+			for range n {
+				select {
+				case <-started:
+				case <-ctx.Done():
+				}
+			}
+		},
+	}
 }
 
 // gapsWithin collects the gaps of some outcomes that end within a stretch of the load's time. The requests were submitted when they

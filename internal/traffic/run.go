@@ -18,6 +18,8 @@ type Options struct {
 	Drain   bool // wait for requests that are under way when the context ends, and count them; else they are cancelled
 	// Started is called when a request's first token has come, from a goroutine of the request's own; nil: nobody.
 	Started func(arrival int)
+	// Await is called before an arrival is submitted, when its time has come, and holds it back until it returns; nil: none is held back.
+	Await func(ctx context.Context, arrival int)
 }
 
 // Outcome is what became of an arrival. Times are since its submission; it has a first token where Gaps or Total are set.
@@ -74,6 +76,9 @@ func Run(ctx context.Context, e *engine.Engine, arrivals []Arrival, o Options) (
 			case <-clock.C:
 			case <-ctx.Done():
 			}
+		}
+		if o.Await != nil {
+			o.Await(ctx, i)
 		}
 		if ctx.Err() != nil {
 			break
