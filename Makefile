@@ -6,7 +6,7 @@ PROMPT  ?= Write two sentences about the sea.
 SOURCES := $(shell find . -name '*.go' -o -name '*.c' -o -name '*.h' -o -name '*.jinja' | grep -v '^./bin')
 FUZZTIME ?= 30s
 
-.PHONY: all run test race bench fuzz lint asan llamacpp cuda golden clean help
+.PHONY: all run test race bench fuzz lint asan arm llamacpp cuda golden clean help
 
 all: $(BIN) ## build bin/infer
 
@@ -18,6 +18,7 @@ run: $(BIN) ## fetch the default model once and answer PROMPT
 
 test: ## all tests
 	$(GO) test ./...
+	cd bench/plot && $(GO) test ./...
 
 race: ## all tests under the race detector
 	$(GO) test -race ./...
@@ -26,6 +27,18 @@ race: ## all tests under the race detector
 asan: ## the C kernels under AddressSanitizer and UndefinedBehaviorSanitizer
 	CGO_CFLAGS="-g0 -fsanitize=undefined -fno-sanitize-recover=undefined" CGO_LDFLAGS="-fsanitize=undefined" \
 		$(GO) test -asan -short -count=1 ./kernels/ ./engine/
+
+# Cross-compiled, and run by QEMU's processor with every extension, and by one without the 8-bit dot product.
+ARM_CC   ?= aarch64-linux-gnu-gcc
+ARM_ROOT ?= /usr/aarch64-linux-gnu
+QEMU     ?= qemu-aarch64-static
+arm: ## the CPU kernels for ARM64, under QEMU: equal bits, and whole models
+	@command -v $(ARM_CC) $(QEMU) >/dev/null || { echo "make arm needs a compiler for aarch64 and qemu-user (Debian: gcc-aarch64-linux-gnu libc6-dev-arm64-cross qemu-user-static)"; exit 1; }
+	@mkdir -p bin/arm
+	@for p in kernels engine; do CGO_ENABLED=1 GOOS=linux GOARCH=arm64 CC=$(ARM_CC) $(GO) test -c -o bin/arm/$$p.test ./$$p || exit 1; done
+	cd kernels && INFER_EXPECT_VARIANTS=neon,neon-i8mm $(QEMU) -L $(ARM_ROOT) -cpu max ../bin/arm/kernels.test -test.short
+	cd engine && $(QEMU) -L $(ARM_ROOT) -cpu max ../bin/arm/engine.test -test.run 'TestVariants|TestStories'
+	cd kernels && $(QEMU) -L $(ARM_ROOT) -cpu cortex-a57 ../bin/arm/kernels.test -test.short -test.run 'TestFunctions|TestProductBits'
 
 # Needs a C++ compiler and an installed libllama with its headers: by pkg-config, or in the folder LLAMA_CPP_DIR (engine/llamacpp/find.sh).
 llamacpp: ## build bin/infer-llamacpp, which runs what is not native through an installed llama.cpp, and test that
@@ -51,8 +64,9 @@ golden: $(BIN) ## answers and perplexity of two real models against llama.cpp's,
 	$(BIN) pull gemma3:270m
 	INFER_GOLDEN=1 $(GO) test -count=1 -run TestGolden -v ./engine/
 
+# REF=REVISION compares this tree with a revision instead; COUNT and WHAT are bench/revisions.sh's.
 bench: $(BIN) ## prompt and generation speed of the default model
-	$(BIN) bench -m "$$($(BIN) pull --quiet smollm2:135m)"
+	@model=$$($(BIN) pull --quiet smollm2:135m) && if [ -n "$(REF)" ]; then bench/revisions.sh "$(REF)" "$$model"; else $(BIN) bench -m "$$model"; fi
 
 # Each fuzz target runs for FUZZTIME. Minimising is kept short: some seeds are large.
 fuzz: ## run every fuzz target
@@ -65,6 +79,7 @@ fuzz: ## run every fuzz target
 lint: ## formatting, vet, staticcheck, and warnings of the C compiler as errors
 	@out=$$(gofmt -l $$(git ls-files '*.go')); if [ -n "$$out" ]; then echo "gofmt would change:" $$out; exit 1; fi
 	$(GO) vet ./...
+	cd bench/plot && $(GO) vet ./...
 	cd tools && $(GO) build -o ../bin/staticcheck honnef.co/go/tools/cmd/staticcheck
 	bin/staticcheck ./...
 	@for f in kernels/*.c; do \

@@ -62,6 +62,15 @@ func (e *Engine) CacheBytesPerToken() (full, windowed int64) {
 	return full, windowed
 }
 
+// WeightBytes returns the size of all tensors in the model's files.
+func (e *Engine) WeightBytes() int64 {
+	var n int64
+	for _, t := range e.file.Tensors {
+		n += t.Size
+	}
+	return n
+}
+
 // Quantization names the type that most of the weights' bytes have, as "Q4_K".
 func Quantization(f *gguf.File) string {
 	bytes := map[gguf.Type]int64{}

@@ -27,7 +27,7 @@ type Options struct {
 	Sequences int    // answers that are generated at the same time at most; 0: DefaultSequences
 	Cache     string // memory of the cache, as "2GiB" or "40%" of what is available; empty: room for Sequences of full length
 	Threads   int    // 0: one a core
-	Variant   string // instruction set ("avx512", "avx2", "ref"); empty: $INFER_CPU, else the best
+	Variant   string // instruction set ("avx512bf16", "avx512", "avx2", "neon", "ref"); empty: $INFER_CPU, else the best
 	CacheType string // "f16", "q8_0" (half the memory, less exact) or "f32"; empty: f16, for embeddings f32
 	NoRepack  bool   // use the weights as they lie in the file: less memory, slower
 	StepRows  int    // tokens of a step; 0: DefaultStepRows, or the context of a model that must see a text whole

@@ -25,7 +25,7 @@ type tinyModel struct {
 	arch                            string // empty: by the window
 	template                        string
 	rank                            string // a reranker's template
-	recurrent                       string // mamba2, or qwen35 whose second layers attend
+	recurrent                       string // mamba2, or granitehybrid or qwen35 whose second layers attend
 }
 
 var tiny = tinyModel{layers: 2, dim: 64, heads: 4, kvHeads: 2, ff: 96}
@@ -50,7 +50,6 @@ func (m tinyModel) writeTo(path string) error {
 	}
 	if m.recurrent != "" {
 		arch = m.recurrent
-		m.recurrentKeys(w)
 	}
 	if m.arch != "" {
 		arch = m.arch
@@ -61,6 +60,9 @@ func (m tinyModel) writeTo(path string) error {
 		w.SetUint32(arch+"."+key, uint32(value))
 	}
 	w.SetFloat32(arch+".attention.layer_norm_rms_epsilon", 1e-5)
+	if m.recurrent != "" {
+		m.recurrentKeys(w)
+	}
 	if m.experts > 0 {
 		w.SetUint32(arch+".expert_count", m.experts)
 		w.SetUint32(arch+".expert_used_count", m.used)
@@ -144,7 +146,7 @@ func (m tinyModel) tensors(w *gguf.Writer) {
 		}
 		if m.recurrent == "" || i%2 == 1 {
 			queries := m.heads * head
-			if m.recurrent != "" {
+			if m.recurrent == "qwen35" {
 				queries *= 2 // with gates
 			}
 			matrix(p+"attn_q.weight", m.dim, queries)
@@ -176,14 +178,28 @@ func (m tinyModel) recurrentKeys(w *gguf.Writer) {
 		"ssm.group_count": tinyStateGroups} {
 		w.SetUint32(m.recurrent+"."+key, value)
 	}
-	if m.recurrent == "qwen35" {
+	switch m.recurrent {
+	case "qwen35":
 		w.SetUint32("qwen35.full_attention_interval", 2)
+	case "granitehybrid":
+		heads := make([]int32, m.layers)
+		for i := range heads {
+			heads[i] = int32(i%2) * int32(m.kvHeads)
+		}
+		w.SetInt32s("granitehybrid.attention.head_count_kv", heads)
+		w.SetFloat32("granitehybrid.logit_scale", 1)
 	}
 }
 
 // recurrentLayer adds a layer's tensors up to its network, and says whether it has one.
 func (m tinyModel) recurrentLayer(p string, i int64, add func(name string, scale float64, shape ...int64)) bool {
 	matrix := func(name string, shape ...int64) { add(p+name, 1.5/math.Sqrt(float64(shape[0])), shape...) }
+	if m.recurrent == "granitehybrid" {
+		add(p+"ffn_norm.weight", 0.1, m.dim)
+		if i%2 == 1 {
+			return true
+		}
+	}
 	shared := int64(2 * tinyStateGroups * tinyStates) // both projections, or queries and keys
 	if m.recurrent == "qwen35" {
 		add(p+"post_attention_norm.weight", 0.1, m.dim)
@@ -208,5 +224,5 @@ func (m tinyModel) recurrentLayer(p string, i int64, add func(name string, scale
 	matrix("ssm_conv1d.weight", 4, shared+tinyInner)
 	add(p+"ssm_dt.bias", 0.1, tinyStateHeads)
 	matrix("ssm_out.weight", tinyInner, m.dim)
-	return m.recurrent == "qwen35"
+	return m.recurrent != "mamba2"
 }

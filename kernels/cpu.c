@@ -72,8 +72,12 @@ void infer_device_free(void *p)
 
 static const struct cpu_variant *const variants[] = { // best first
 #if defined(__x86_64__)
+    &infer_cpu_avx512bf16,
     &infer_cpu_avx512,
     &infer_cpu_avx2,
+#elif defined(__aarch64__)
+    &infer_cpu_neon_i8mm,
+    &infer_cpu_neon,
 #endif
     &infer_cpu_ref,
 };
@@ -86,12 +90,24 @@ const struct cpu_variant *infer_cpu_variant(const char *name)
     return NULL;
 }
 
-enum act_form infer_form_of(enum infer_dtype t)
+enum act_form infer_form_of(const struct cpu_variant *v, enum infer_dtype t, int64_t cols)
 {
+    if (t == INFER_DTYPE_BF16 && v->round_bf16 && cols % 2 == 0)
+        return FORM_BF16;
     switch (infer_type_traits(t)->family) {
     case INFER_FAMILY_32: return FORM_32;
     case INFER_FAMILY_256: return FORM_256;
     default: return FORM_F32;
+    }
+}
+
+void infer_write_form(const struct cpu_variant *v, enum act_form form, const float *x, int64_t cols, void *out)
+{
+    switch (form) {
+    case FORM_32: v->quantize32(x, cols, out); break;
+    case FORM_256: v->quantize256(x, cols, out); break;
+    case FORM_BF16: v->round_bf16(x, cols, out); break;
+    default: memcpy(out, x, (size_t)cols * 4);
     }
 }
 

@@ -36,7 +36,7 @@ struct act256 {
     int16_t sum32[8];   // of d*q each 32, in units of ds: sum16's neighbours added
 };
 
-enum act_form { FORM_F32 = 0, FORM_32 = 1, FORM_256 = 2, FORM_COUNT = 3 };
+enum act_form { FORM_F32 = 0, FORM_32 = 1, FORM_256 = 2, FORM_BF16 = 3, FORM_COUNT = 4 };
 
 // A weight as the backend uses it.
 struct weight {
@@ -135,6 +135,7 @@ struct cpu_variant {
     int64_t (*product_scratch)(int64_t cols);
     void (*quantize32)(const float *x, int64_t n, struct act32 *out);
     void (*quantize256)(const float *x, int64_t n, struct act256 *out);
+    void (*round_bf16)(const float *x, int64_t n, uint16_t *out); // NULL: no bf16 dot product, BF16 weights take f32 activations
     void (*finish)(const struct epilogue *e, int64_t row0, int64_t rows, const float *y, const float *y2, float *out, const float *residual);
     void (*norm)(const struct infer_op *op, int64_t width, const float *x, const float *weight, int64_t weight_step, const float *bias, float *out);
     void (*element)(const struct infer_op *op, int64_t n, const float *a, const float *b, bool broadcast, float *out);
@@ -154,7 +155,7 @@ struct cpu_variant {
 // The reference product, for types that a variant has no kernel for.
 void infer_ref_product(const struct weight *w, int64_t mat, int64_t first_panel, int64_t count, const struct columns *x, float *y, int64_t y_stride, uint8_t *scratch);
 
-extern const struct cpu_variant infer_cpu_ref, infer_cpu_avx2, infer_cpu_avx512;
+extern const struct cpu_variant infer_cpu_ref, infer_cpu_avx2, infer_cpu_avx512, infer_cpu_avx512bf16, infer_cpu_neon, infer_cpu_neon_i8mm;
 
 // The best variant this CPU has, or the one of that name; NULL where the name is unknown or not supported.
 const struct cpu_variant *infer_cpu_variant(const char *name);
@@ -166,7 +167,11 @@ int64_t infer_attention_partials(const struct infer_cache_layer *l, int32_t quer
 #define INFER_ATTENTION_SPAN 256 // positions whose results one thread adds up before they merge
 #define ATTENTION_TILE 64 // query rows (rows x heads) of one job at most, unless a group alone has more heads
 
-enum act_form infer_form_of(enum infer_dtype t);
+// The form of activations that a variant multiplies rows of cols weights of a type by.
+enum act_form infer_form_of(const struct cpu_variant *v, enum infer_dtype t, int64_t cols);
+// Writes cols activations in a form; out: infer_act_bytes.
+void infer_write_form(const struct cpu_variant *v, enum act_form form, const float *x, int64_t cols, void *out);
+static inline bool is_quantized(enum act_form f) { return f == FORM_32 || f == FORM_256; }
 
 // Floats of scratch that a recurrent op's jobs need; in: its inputs' tensors.
 int64_t infer_recurrent_scratch(const struct infer_op *op, const struct infer_tensor *tensors);
@@ -178,6 +183,8 @@ struct team *infer_team_open(int threads); // NULL: no memory, or the system ref
 void infer_team_close(struct team *t);
 int infer_team_size(const struct team *t);
 void infer_team_run(struct team *t, int threads, void (*work)(void *arg, int thread), void *arg);
+// Whether threads give their cores back soon after a run, as callers want that use them until the next one.
+void infer_team_spare(struct team *t, bool spare);
 void infer_team_barrier(struct team *t); // between threads inside of work
 
 #endif

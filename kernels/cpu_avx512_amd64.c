@@ -10,6 +10,7 @@
 #include "codebooks.h"
 #define ATTENTION_PASS 4
 #include "cpu_attention.h"
+#include "cpu_bf16.h"
 #include "cpu_codes.h"
 #define SCAN_STATES 8
 #include "cpu_recurrent.h"
@@ -731,4 +732,33 @@ static bool avx512_supported(void)
 const struct cpu_variant infer_cpu_avx512 = {
     .name = "avx512", .supported = avx512_supported, .panel_bytes = infer_packed_bytes, .pack = infer_pack,
     .product = avx512_product, .product_scratch = avx512_product_scratch, CPU_ROWS(avx512_quantize32, avx512_quantize256)
+};
+
+// ---- the same with the bf16 dot product ----
+
+static bool avx512bf16_supported(void) { return avx512_supported() && infer_bf16_supported(); }
+
+static bool dots_bf16(enum infer_dtype t, int64_t cols) { return infer_form_of(&infer_cpu_avx512bf16, t, cols) == FORM_BF16; }
+
+static int64_t avx512bf16_panel_bytes(enum infer_dtype t, int64_t cols) { return dots_bf16(t, cols) ? infer_bf16_panel_bytes(cols) : infer_packed_bytes(t, cols); }
+
+static void avx512bf16_pack(enum infer_dtype t, const uint8_t *raw, int64_t stride, int rows, int64_t cols, uint8_t *panel)
+{
+    (dots_bf16(t, cols) ? infer_bf16_pack(raw, stride, rows, cols, panel) : infer_pack(t, raw, stride, rows, cols, panel));
+}
+
+static int64_t avx512bf16_product_scratch(int64_t cols)
+{
+    int64_t a = avx512_product_scratch(cols), b = PRODUCT_PANELS * infer_bf16_panel_bytes(cols);
+    return a > b ? a : b;
+}
+
+static void avx512bf16_product(const struct weight *w, int64_t mat, int64_t first_panel, int64_t count, const struct columns *x, float *y, int64_t y_stride, uint8_t *scratch)
+{
+    (w->form == FORM_BF16 ? infer_bf16_product : avx512_product)(w, mat, first_panel, count, x, y, y_stride, scratch);
+}
+
+const struct cpu_variant infer_cpu_avx512bf16 = {
+    .name = "avx512bf16", .supported = avx512bf16_supported, .panel_bytes = avx512bf16_panel_bytes, .pack = avx512bf16_pack, .round_bf16 = infer_bf16_round,
+    .product = avx512bf16_product, .product_scratch = avx512bf16_product_scratch, CPU_ROWS(avx512_quantize32, avx512_quantize256)
 };

@@ -47,7 +47,7 @@ struct form_buffer {
     int32_t tensor, terms; // while steps are made: what it holds, and since which step
     int32_t version, written;
 };
-#define FORM_BUFFERS 4
+#define FORM_BUFFERS (2 * (FORM_COUNT - 1)) // two a form, so that a new input need not wait for the last one's readers
 
 // Tokens by expert: what EXPERTS ops work through.
 struct groups {
@@ -142,7 +142,12 @@ static inline const uint8_t *weight_bytes(const struct device *d, int32_t i)
 static inline const float *vector_or_null(const struct device *d, int32_t i) { return i < 0 ? NULL : (const float *)weight_bytes(d, i); }
 static inline int64_t act_bytes(enum act_form f, int64_t cols)
 {
-    return f == FORM_32 ? cols / 32 * (int64_t)sizeof(struct act32) : f == FORM_256 ? cols / 256 * (int64_t)sizeof(struct act256) : cols * 4;
+    switch (f) {
+    case FORM_32: return cols / 32 * (int64_t)sizeof(struct act32);
+    case FORM_256: return cols / 256 * (int64_t)sizeof(struct act256);
+    case FORM_BF16: return cols * 2;
+    default: return cols * 4;
+    }
 }
 
 static inline atomic_int *counter(struct device *d, int thread, int32_t step) { return &d->counters[(int64_t)thread * d->counter_stride + step]; }

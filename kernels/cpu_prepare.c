@@ -104,7 +104,7 @@ static bool use_weight(struct device *d, int32_t tensor)
     if (family == INFER_FAMILY_NONE)
         return false;
     w->dtype = (enum infer_dtype)t->dtype;
-    w->form = infer_form_of(w->dtype);
+    w->form = infer_form_of(d->variant, w->dtype, w->cols);
     w->cols = t->cols;
     w->rows = t->rows;
     w->mats = t->mats;
@@ -122,7 +122,7 @@ static int quantized_input(struct device *d, int32_t op, int32_t tensor, enum ac
 {
     if (form == FORM_F32)
         return -1;
-    int at = form == FORM_32 ? 0 : 2; // two buffers a form, so that a new input need not wait for the last one's readers
+    int at = 2 * (form - 1);
     for (int i = at; i < at + 2; i++)
         if (d->forms[i].tensor == tensor && d->forms[i].terms == terms && d->forms[i].version == versions[tensor_at(d, tensor)->base])
             return i;
@@ -148,6 +148,16 @@ static int quantized_input(struct device *d, int32_t op, int32_t tensor, enum ac
     add_tensor(d, s, tensor, false);
     add_range(s, SPACE_FORM + at, tensor, 0, 1, true);
     return at;
+}
+
+// BF16 weights beside weights that take f32 activations take them, too.
+static void same_form(struct weight *gate, struct weight *up)
+{
+    struct weight *w = gate->form == FORM_BF16 ? gate : up, *other = w == gate ? up : gate;
+    if (w->form != FORM_BF16 || other->form != FORM_F32)
+        return;
+    w->form = FORM_F32;
+    w->panel_bytes = w->panel_step = 0;
 }
 
 // A chunk of a gated product reads the same panels of both matrices: they are laid out as one stream.
@@ -198,13 +208,15 @@ static int op_step(struct device *d, int32_t i, int32_t *versions, int32_t *grou
                 snprintf(d->error, sizeof d->error, "op %d: no product for data type %u", i, tensor_at(d, w[j])->dtype);
                 return INFER_ERR_UNSUPPORTED;
             }
+        if (count == 2)
+            same_form(&d->weights[w[0]], &d->weights[w[1]]);
         if (count == 2 && d->weights[w[0]].form != d->weights[w[1]].form)
             return fail(d, INFER_ERR_UNSUPPORTED, "gate and up matrices of different type families in one op");
         if (count == 2)
             join_weights(&d->weights[w[0]], &d->weights[w[1]]);
         if (op->kind == INFER_OP_EXPERTS && group_step(d, i, op->in[3], grouped) != INFER_OK)
             return fail(d, INFER_ERR_MEMORY, "no memory for steps");
-        if (op->kind == INFER_OP_MATMUL && op->n[1] && count == 1 && d->weights[w[0]].form != FORM_F32)
+        if (op->kind == INFER_OP_MATMUL && op->n[1] && count == 1 && is_quantized(d->weights[w[0]].form))
             terms = 2;
         if (op->kind != INFER_OP_HEADS)
             form_buffer = quantized_input(d, i, op->in[0], d->weights[w[0]].form, terms, versions);

@@ -14,6 +14,15 @@
 
 #define ALWAYS static inline __attribute__((always_inline))
 
+#ifndef V_STREAM
+static inline void v_stream(float *p, v16 a) { v_store(p, a); }
+static inline void v_streamed(void) {}
+#endif
+
+// Whether a state that is written once goes past the caches: it is read again a token later, when all of the model's weights have passed
+// through them; and to overwrite a line, caches read it first, a third of the state's traffic.
+static inline bool past_caches(const struct recurrent_job *j, int64_t rows) { return j->rows <= rows && j->read && (uintptr_t)j->write % 64 == 0; }
+
 static inline int lanes_left(int64_t n) { return n < 16 ? (int)n : 16; }
 
 // ---- convolution ----
@@ -111,6 +120,7 @@ struct head_rows {
     float decay[RECURRENT_ROWS];
     float *x, *y;          // [count][width]: the step's input, d x; results
     const float *b, *c;    // [count][states]
+    bool stream;           // the state goes past the caches
 };
 
 // Passes the rows through `depth` rows of the state, from [s][lanes] of one vector of values.
@@ -129,8 +139,12 @@ ALWAYS void scan_states(const struct head_rows *r, int64_t value, int64_t s, int
         }
         v_store(y, sum);
     }
-    for (int i = 0; i < depth; i++)
-        v_store(write + 16 * i, h[i]);
+    for (int i = 0; i < depth; i++) {
+        if (r->stream)
+            v_stream(write + 16 * i, h[i]);
+        else
+            v_store(write + 16 * i, h[i]);
+    }
 }
 
 static void scan_head_rows(const struct head_rows *r, const float *read, float *write)
@@ -148,7 +162,8 @@ static void rows_head_scan(const struct recurrent_job *j)
 {
     enum { X, DT, B, C, A, D, BIAS };
     int64_t heads = j->op->n[1], head = j->unit, states = j->op->n[3], width = j->out_cols / heads, group = head / (heads / j->op->n[2]);
-    struct head_rows r = {.width = (width + 15) / 16 * 16, .states = states, .x = j->scratch};
+    struct head_rows r = {.width = (width + 15) / 16 * 16, .states = states, .x = j->scratch,
+        .stream = past_caches(j, RECURRENT_ROWS)};
     r.y = r.x + RECURRENT_ROWS * r.width;
     float *b = r.y + RECURRENT_ROWS * r.width, *c = b + RECURRENT_ROWS * states;
     r.b = b;
@@ -182,6 +197,8 @@ static void rows_head_scan(const struct recurrent_job *j)
             }
         }
     }
+    if (r.stream)
+        v_streamed();
 }
 
 // ---- gated delta rule ----
@@ -213,13 +230,18 @@ ALWAYS void delta_read(const struct delta_row *r, int64_t keys, const float *sta
 }
 
 // One row through a vector of values: returns what q reads from the new state, S'^T q = g S^T q + d (k.q), where d = b (v - g S^T k).
-ALWAYS v16 delta_step(const struct delta_row *r, int64_t keys, v16 value, const float *read, float *write)
+ALWAYS v16 delta_step(const struct delta_row *r, int64_t keys, v16 value, const float *read, float *write, bool stream)
 {
     v16 decay = v_set1(r->decay), for_k, for_q;
     delta_read(r, keys, read, &for_k, &for_q);
     v16 change = v_mul(v_sub(value, v_mul(decay, for_k)), v_set1(r->beta));
-    for (int64_t i = 0; i < keys; i++)
-        v_store(write + 16 * i, v_fma(v_set1(r->k[i]), change, v_mul(v_load(read + 16 * i), decay)));
+    for (int64_t i = 0; i < keys; i++) {
+        v16 state = v_fma(v_set1(r->k[i]), change, v_mul(v_load(read + 16 * i), decay));
+        if (stream)
+            v_stream(write + 16 * i, state);
+        else
+            v_store(write + 16 * i, state);
+    }
     return v_fma(change, v_set1(r->qk), v_mul(decay, for_q));
 }
 
@@ -239,6 +261,7 @@ static void rows_delta(const struct recurrent_job *j)
     const float *read = j->read ? j->read + head * whole * keys : NULL;
     float *write = j->write + head * whole * keys, *q = j->scratch, *k = q + RECURRENT_ROWS * padded;
     v16 scale = v_set1(j->op->f[0]);
+    bool stream = past_caches(j, 1);
     if (!read) {
         memset(write, 0, (size_t)(whole * keys) * 4);
         read = write;
@@ -263,13 +286,15 @@ static void rows_delta(const struct recurrent_job *j)
             int n = lanes_left(width - p);
             for (int i = 0; i < count; i++) {
                 v16 value = v_load_n(j->in[V] + (t + i) * j->in_stride[V] + head * width + p, n);
-                v16 y = delta_step(&rows[i], keys, value, from, to);
+                v16 y = delta_step(&rows[i], keys, value, from, to, stream);
                 v_store_n(j->out + (t + i) * j->out_stride + head * width + p, v_mul(y, scale), n);
                 from = to;
             }
         }
         read = write;
     }
+    if (stream)
+        v_streamed();
 }
 
 static void rows_recurrent(const struct recurrent_job *j)

@@ -186,20 +186,14 @@ static void quantize(struct device *d, const struct step *s, int64_t row)
     const float *x = activation(d, s->tensor, row);
     int64_t cols = tensor_at(d, s->tensor)->cols, stride = act_stride(s->form, cols);
     uint8_t *out = d->forms[s->form_buffer].data + row * s->terms * stride;
-    if (s->form == FORM_32)
-        d->variant->quantize32(x, cols, (struct act32 *)out);
-    else
-        d->variant->quantize256(x, cols, (struct act256 *)out);
+    infer_write_form(d->variant, s->form, x, cols, out);
     if (s->terms == 1)
         return;
     int64_t block = s->form == FORM_32 ? 32 : 256, bytes = act_bytes(s->form, block);
     for (int64_t i = 0; i < cols / block; i++) {
         float rest[256];
         rounding_errors(s->form, x + i * block, out + i * bytes, rest);
-        if (s->form == FORM_32)
-            d->variant->quantize32(rest, block, (struct act32 *)(out + stride + i * bytes));
-        else
-            d->variant->quantize256(rest, block, (struct act256 *)(out + stride + i * bytes));
+        infer_write_form(d->variant, s->form, rest, block, out + stride + i * bytes);
     }
 }
 
@@ -395,12 +389,7 @@ static void run_heads(struct device *d, int32_t step, uint8_t *scratch)
         struct columns x = {forms, bytes, NULL, (int32_t)smaller(MAX_PRODUCT_COLUMNS, rows - first)};
         for (int32_t c = 0; c < x.count; c++) {
             const float *in = activation(d, op->in[0], first + c) + head * op->n[1];
-            if (w->form == FORM_32)
-                d->variant->quantize32(in, w->cols, (struct act32 *)(forms + c * bytes));
-            else if (w->form == FORM_256)
-                d->variant->quantize256(in, w->cols, (struct act256 *)(forms + c * bytes));
-            else
-                memcpy(forms + c * bytes, in, (size_t)w->cols * 4);
+            infer_write_form(d->variant, w->form, in, w->cols, forms + c * bytes);
         }
         for (int64_t panel = 0; panel < w->panels; panel += PRODUCT_PANELS) {
             int64_t panels = smaller(PRODUCT_PANELS, w->panels - panel), stride = panels * PANEL_ROWS, count = smaller(stride, w->rows - panel * PANEL_ROWS);
@@ -605,6 +594,7 @@ int infer_cpu_run(void *device, const struct infer_batch *batch, const float **l
     d->active = infer_pace_threads(&d->pace, batch->rows);
     d->wait_ns = 0;
     int64_t begin = clock_ns();
+    infer_team_spare(d->team, batch->wanted_count > d->active); // more samplers than cores
     infer_team_run(d->team, d->active, walk, d);
     int64_t end = clock_ns();
     infer_pace_report(&d->pace, batch->rows, end - begin, d->wait_ns, end);

@@ -30,6 +30,7 @@ static void wake(atomic_int *at) { (void)at; }
 
 #define SPINS_AT_BARRIER 4000 // roughly 50 to 100 us on current processors
 #define SPINS_BETWEEN_RUNS 20000
+#define SPINS_FOR_SAMPLERS 400 // about 10 us: the caller wants the cores between this run and the next
 
 struct team {
     int size;
@@ -39,7 +40,7 @@ struct team {
     _Alignas(64) atomic_int phase;
     atomic_int sleepers;
     _Alignas(64) atomic_int job; // number of the current run, times JOB_STEP, + the threads that take part; -1: quit
-    atomic_int job_sleepers;
+    atomic_int job_sleepers, patience;
     void (*work)(void *arg, int thread);
     void *arg;
 };
@@ -84,7 +85,7 @@ static void *member_main(void *arg)
     free(arg);
     int seen = 0;
     for (;;) {
-        wait_while(&m.team->job, seen, &m.team->job_sleepers, SPINS_BETWEEN_RUNS);
+        wait_while(&m.team->job, seen, &m.team->job_sleepers, atomic_load_explicit(&m.team->patience, memory_order_relaxed));
         seen = atomic_load(&m.team->job);
         if (seen < 0)
             return NULL;
@@ -102,6 +103,7 @@ struct team *infer_team_open(int threads)
         return NULL;
     memset(t, 0, sizeof *t);
     t->size = 1;
+    atomic_store(&t->patience, SPINS_BETWEEN_RUNS);
     t->threads = calloc((size_t)threads, sizeof *t->threads);
     if (!t->threads) {
         free(t);
@@ -132,6 +134,8 @@ void infer_team_close(struct team *t)
     free(t->threads);
     free(t);
 }
+
+void infer_team_spare(struct team *t, bool spare) { atomic_store_explicit(&t->patience, spare ? SPINS_FOR_SAMPLERS : SPINS_BETWEEN_RUNS, memory_order_relaxed); }
 
 int infer_team_size(const struct team *t) { return t->size; }
 

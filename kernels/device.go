@@ -79,7 +79,7 @@ type Device struct {
 // Variants returns the names of the CPU variants that this machine can run, best first.
 func Variants() []string {
 	var names []string
-	for _, n := range []string{"avx512", "avx2", "neon", "ref"} {
+	for _, n := range []string{"avx512bf16", "avx512", "avx2", "neon-i8mm", "neon", "ref"} {
 		c := C.CString(n)
 		if C.variant_name(c) != nil {
 			names = append(names, n)

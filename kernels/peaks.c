@@ -1,5 +1,5 @@
 // peaks.c - measures what this machine can do at most, so that speeds can be given as a share of it: streaming reads, and
-// multiply-adds of 8-bit integers from registers.
+// multiply-adds of 8-bit integers, bf16 and f32 from registers.
 
 #include "peaks.h"
 
@@ -41,6 +41,64 @@ __attribute__((target("avx512f,avx512vnni"))) static int32_t multiply_avx512(int
     for (int i = 1; i < 12; i++)
         acc[0] = _mm512_add_epi32(acc[0], acc[i]);
     return _mm512_reduce_add_epi32(acc[0]);
+}
+
+__attribute__((target("avx512f,avx512bf16"))) static float multiply_bf16(int64_t rounds)
+{
+    __m512 acc[12];
+    const __m512bh w = (__m512bh)_mm512_set1_epi32(0x3f803f80), x = (__m512bh)_mm512_set1_epi32(0x33803380);
+#pragma GCC unroll 12
+    for (int i = 0; i < 12; i++)
+        acc[i] = _mm512_set1_ps((float)i);
+    for (int64_t r = 0; r < rounds; r++) {
+#pragma GCC unroll 12
+        for (int i = 0; i < 12; i++)
+            acc[i] = _mm512_dpbf16_ps(acc[i], w, x);
+    }
+#pragma GCC unroll 12
+    for (int i = 1; i < 12; i++)
+        acc[0] = _mm512_add_ps(acc[0], acc[i]);
+    return _mm512_reduce_add_ps(acc[0]);
+}
+
+__attribute__((target("avx512f"))) static float fuse_avx512(int64_t rounds)
+{
+    __m512 acc[12];
+    const __m512 w = _mm512_set1_ps(0.999f), x = _mm512_set1_ps(0.001f);
+#pragma GCC unroll 12
+    for (int i = 0; i < 12; i++)
+        acc[i] = _mm512_set1_ps((float)i);
+    for (int64_t r = 0; r < rounds; r++) {
+#pragma GCC unroll 12
+        for (int i = 0; i < 12; i++)
+            acc[i] = _mm512_fmadd_ps(acc[i], w, x);
+    }
+#pragma GCC unroll 12
+    for (int i = 1; i < 12; i++)
+        acc[0] = _mm512_add_ps(acc[0], acc[i]);
+    return _mm512_reduce_add_ps(acc[0]);
+}
+
+__attribute__((target("avx2,fma"))) static float fuse_avx2(int64_t rounds)
+{
+    __m256 acc[12];
+    const __m256 w = _mm256_set1_ps(0.999f), x = _mm256_set1_ps(0.001f);
+#pragma GCC unroll 12
+    for (int i = 0; i < 12; i++)
+        acc[i] = _mm256_set1_ps((float)i);
+    for (int64_t r = 0; r < rounds; r++) {
+#pragma GCC unroll 12
+        for (int i = 0; i < 12; i++)
+            acc[i] = _mm256_fmadd_ps(acc[i], w, x);
+    }
+    float out[8], sum = 0;
+#pragma GCC unroll 12
+    for (int i = 1; i < 12; i++)
+        acc[0] = _mm256_add_ps(acc[0], acc[i]);
+    _mm256_storeu_ps(out, acc[0]);
+    for (int i = 0; i < 8; i++)
+        sum += out[i];
+    return sum;
 }
 
 __attribute__((target("avx2"))) static int32_t multiply_avx2(int64_t rounds)
@@ -108,5 +166,33 @@ int64_t infer_peak_multiply(int64_t rounds, int32_t *sink)
     }
 #endif
     *sink = (int32_t)rounds;
+    return 0;
+}
+
+int64_t infer_peak_bf16(int64_t rounds, float *sink)
+{
+#if defined(__x86_64__)
+    if (__builtin_cpu_supports("avx512bf16")) {
+        *sink = multiply_bf16(rounds);
+        return 12 * 32;
+    }
+#endif
+    *sink = (float)rounds;
+    return 0;
+}
+
+int64_t infer_peak_fuse(int64_t rounds, float *sink)
+{
+#if defined(__x86_64__)
+    if (__builtin_cpu_supports("avx512f")) {
+        *sink = fuse_avx512(rounds);
+        return 12 * 16;
+    }
+    if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")) {
+        *sink = fuse_avx2(rounds);
+        return 12 * 8;
+    }
+#endif
+    *sink = (float)rounds;
     return 0;
 }

@@ -18,6 +18,8 @@ type Peaks struct {
 	Threads      int
 	ReadBytes    float64 // bytes a second, streaming from memory
 	MultiplyAdds float64 // of 8-bit integers, a second, from registers; 0: not measured on this processor
+	BF16         float64 // multiply-adds of the bf16 dot product; 0: the processor has none
+	F32          float64 // fused multiply-adds of f32
 }
 
 const peakBuffer = 256 << 20 // bytes read a thread: well beyond the caches
@@ -41,19 +43,36 @@ func MeasurePeaks(threads int) Peaks {
 	for _, b := range buffers {
 		C.free(b)
 	}
-	const rounds = 2_000_000
+	p.MultiplyAdds = peak(threads, func() int64 {
+		var sink C.int32_t
+		return int64(C.infer_peak_multiply(peakRounds, &sink))
+	})
+	p.BF16 = peak(threads, func() int64 {
+		var sink C.float
+		return int64(C.infer_peak_bf16(peakRounds, &sink))
+	})
+	p.F32 = peak(threads, func() int64 {
+		var sink C.float
+		return int64(C.infer_peak_fuse(peakRounds, &sink))
+	})
+	return p
+}
+
+const peakRounds = 2_000_000
+
+// peak times a function that returns the multiply-adds of one of its rounds.
+func peak(threads int, f func() int64) float64 {
+	best := 0.0
 	for range 5 {
 		var each int64
 		seconds := onAll(threads, func(i int) {
-			var sink C.int32_t
-			n := C.infer_peak_multiply(rounds, &sink)
-			if i == 0 {
-				each = int64(n)
+			if n := f(); i == 0 {
+				each = n
 			}
 		})
-		p.MultiplyAdds = max(p.MultiplyAdds, float64(threads)*rounds*float64(each)/seconds)
+		best = max(best, float64(threads)*peakRounds*float64(each)/seconds)
 	}
-	return p
+	return best
 }
 
 // onAll runs f on that many system threads and returns the seconds until the last is done.

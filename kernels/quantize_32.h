@@ -72,7 +72,8 @@ SPECIALIZED void quantize_affine_row(const float *x, int64_t cols, const float *
         load_strip(x + c, cols - c, 32, importance ? importance + c : NULL, floor, &s);
         struct affine f = search_affine(s.x, s.w, 32, high, 0, steps);
         uint16_t d[LANES], m[LANES];
-        lanes inverse = lanes_inverse(lanes_round_to_f16(f.d, d)), offset = lanes_round_to_f16(f.m, m);
+        lanes inverse = lanes_inverse(lanes_round_to_f16(f.d, d));
+        lanes offset = lanes_round_to_f16(lanes_clamp(f.m, -65504, 65504), m); // the best line may begin beyond what a half holds
         for (int i = 0; i < 32; i++) {
             s.x[i] = lanes_clamp(lanes_round((s.x[i] - offset) * inverse), 0, high);
         }

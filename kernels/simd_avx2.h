@@ -12,6 +12,9 @@ typedef struct { __m256 lo, hi; } v16;
 static inline v16 v_set1(float x) { __m256 a = _mm256_set1_ps(x); return V_PAIR(a, a); }
 static inline v16 v_load(const float *p) { return V_PAIR(_mm256_loadu_ps(p), _mm256_loadu_ps(p + 8)); }
 static inline void v_store(float *p, v16 a) { _mm256_storeu_ps(p, a.lo); _mm256_storeu_ps(p + 8, a.hi); }
+#define V_STREAM // p: a whole line; the line is not read first
+static inline void v_stream(float *p, v16 a) { _mm256_stream_ps(p, a.lo); _mm256_stream_ps(p + 8, a.hi); }
+static inline void v_streamed(void) { _mm_sfence(); }
 static inline v16 v_load_n(const float *p, int n) { float t[16] = {0}; memcpy(t, p, (size_t)n * 4); return v_load(t); }
 static inline void v_store_n(float *p, v16 a, int n) { float t[16]; v_store(t, a); memcpy(p, t, (size_t)n * 4); }
 static inline v16 v_add(v16 a, v16 b) { return V_PAIR(_mm256_add_ps(a.lo, b.lo), _mm256_add_ps(a.hi, b.hi)); }

@@ -11,6 +11,9 @@ typedef __m512 v16;
 static inline v16 v_set1(float x) { return _mm512_set1_ps(x); }
 static inline v16 v_load(const float *p) { return _mm512_loadu_ps(p); }
 static inline void v_store(float *p, v16 a) { _mm512_storeu_ps(p, a); }
+#define V_STREAM // p: a whole line; the line is not read first
+static inline void v_stream(float *p, v16 a) { _mm512_stream_ps(p, a); }
+static inline void v_streamed(void) { _mm_sfence(); }
 static inline v16 v_load_n(const float *p, int n) { return _mm512_maskz_loadu_ps(LANES(n), p); }
 static inline void v_store_n(float *p, v16 a, int n) { _mm512_mask_storeu_ps(p, LANES(n), a); }
 static inline v16 v_add(v16 a, v16 b) { return _mm512_add_ps(a, b); }

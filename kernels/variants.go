@@ -11,7 +11,7 @@ static int test_product(const char *variant, uint32_t dtype, int packed, const v
     const struct infer_type_traits *traits = infer_type_traits(dtype);
     if (!v || !traits)
         return INFER_ERR_UNSUPPORTED;
-    struct weight w = {.dtype = (enum infer_dtype)dtype, .form = infer_form_of((enum infer_dtype)dtype), .cols = cols, .rows = rows, .mats = 1, .raw = raw};
+    struct weight w = {.dtype = (enum infer_dtype)dtype, .form = infer_form_of(v, (enum infer_dtype)dtype, cols), .cols = cols, .rows = rows, .mats = 1, .raw = raw};
     w.stride = cols / traits->block * traits->block_bytes;
     w.panels = (rows + PANEL_ROWS - 1) / PANEL_ROWS;
     w.panel_bytes = w.panel_step = packed ? v->panel_bytes(w.dtype, cols) : 0;
@@ -24,12 +24,7 @@ static int test_product(const char *variant, uint32_t dtype, int packed, const v
         for (int64_t p = 0; w.packed && p < w.panels; p++)
             v->pack(w.dtype, w.raw + p * PANEL_ROWS * w.stride, w.stride, rows - p * PANEL_ROWS < PANEL_ROWS ? (int)(rows - p * PANEL_ROWS) : PANEL_ROWS, cols, w.packed + p * w.panel_bytes);
         for (int32_t c = 0; c < columns; c++)
-            if (w.form == FORM_32)
-                v->quantize32(x + c * cols, cols, (struct act32 *)(forms + c * form_bytes));
-            else if (w.form == FORM_256)
-                v->quantize256(x + c * cols, cols, (struct act256 *)(forms + c * form_bytes));
-            else
-                memcpy(forms + c * form_bytes, x + c * cols, (size_t)cols * 4);
+            infer_write_form(v, w.form, x + c * cols, cols, forms + c * form_bytes);
         struct columns in = {forms, form_bytes, NULL, columns};
         for (int64_t p = 0; p < w.panels; p += PRODUCT_PANELS) {
             int64_t count = w.panels - p < PRODUCT_PANELS ? w.panels - p : PRODUCT_PANELS;
@@ -51,10 +46,7 @@ static int64_t test_quantize(const char *variant, int form, const float *x, int6
     const struct cpu_variant *v = infer_cpu_variant(variant);
     int64_t bytes = act_bytes((enum act_form)form, n);
     memset(out, 0, (size_t)bytes);
-    if (form == FORM_32)
-        v->quantize32(x, n, (struct act32 *)out);
-    else
-        v->quantize256(x, n, (struct act256 *)out);
+    infer_write_form(v, (enum act_form)form, x, n, out);
     return bytes;
 }
 

@@ -117,6 +117,9 @@ func TestProductBits(t *testing.T) {
 						require.False(t, math.IsNaN(float64(v)) || math.IsInf(float64(v), 0), "the test's weights must be finite")
 					}
 					for _, variant := range faster(t) {
+						if dtype == BF16 && variant == bf16Dot && cols%2 == 0 {
+							continue // TestBF16Dot
+						}
 						for _, packed := range []bool{false, true} {
 							got, err := product(variant, dtype, packed, raw, rows, cols, x, columns)
 							require.NoError(t, err)
@@ -126,6 +129,70 @@ func TestProductBits(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// bf16Dot is the variant whose products of BF16 weights are rounded by the processor.
+const bf16Dot = "avx512bf16"
+
+// TestBF16Dot: near the reference, exact where nothing is rounded, and the same bits for any number of columns, interleaved or not.
+func TestBF16Dot(t *testing.T) {
+	if !slices.Contains(Variants(), bf16Dot) {
+		t.Skip("this processor has no bf16 dot product")
+	}
+	r := rand.New(rand.NewPCG(7, 7))
+	for _, shape := range [][2]int64{{1, 2}, {15, 30}, {16, 32}, {17, 34}, {33, 100}, {70, 1152}, {64, 4098}} {
+		rows, cols := shape[0], shape[1]
+		raw := randomWeights(r, BF16, rows, cols)
+		const most = 37
+		x := make([]float32, most*cols)
+		for i := range x {
+			x[i] = float32(r.NormFloat64() * math.Exp(r.NormFloat64()))
+		}
+		reference, err := product("ref", BF16, false, raw, rows, cols, x, most)
+		require.NoError(t, err)
+		want, err := product(bf16Dot, BF16, true, raw, rows, cols, x, most)
+		require.NoError(t, err)
+		var off, size float64
+		for i := range want {
+			off += math.Pow(float64(want[i]-reference[i]), 2)
+			size += math.Pow(float64(reference[i]), 2)
+		}
+		assert.Less(t, math.Sqrt(off/size), 4e-3, "%d x %d: activations keep 8 bits", rows, cols)
+		for _, columns := range []int{1, 2, 3, 4, 5, 6, 7, 8, 9, 15, 16, 33} {
+			for _, packed := range []bool{false, true} {
+				got, err := product(bf16Dot, BF16, packed, raw, rows, cols, x[:int64(columns)*cols], columns)
+				require.NoError(t, err)
+				sameBits(t, want[:int64(columns)*rows], got, fmt.Sprint(rows, "x", cols, " columns ", columns, " packed ", packed))
+			}
+		}
+	}
+}
+
+// TestBF16DotExact: small whole numbers are multiplied and added without error, each row by its own column.
+func TestBF16DotExact(t *testing.T) {
+	if !slices.Contains(Variants(), bf16Dot) {
+		t.Skip("this processor has no bf16 dot product")
+	}
+	const rows, cols, columns = 35, 70, 11
+	raw, x := make([]byte, 0, rows*cols*2), make([]float32, cols*columns)
+	for i := range rows * cols {
+		h := F32ToBF16(float32(i*7%31 - 15))
+		raw = append(raw, byte(h), byte(h>>8))
+	}
+	for i := range x {
+		x[i] = float32(i*5%23 - 11)
+	}
+	got, err := product(bf16Dot, BF16, true, raw, rows, cols, x, columns)
+	require.NoError(t, err)
+	for c := range columns {
+		for row := range rows {
+			want := 0
+			for k := range cols {
+				want += ((row*cols+k)*7%31 - 15) * ((c*cols+k)*5%23 - 11)
+			}
+			assert.Equal(t, float32(want), got[c*rows+row], "row %d, column %d", row, c)
+		}
 	}
 }
 

@@ -26,6 +26,8 @@ static bool attach_threads(struct llama_context *context, int threads)
     return true; // OpenMP keeps them
 }
 
+static void share_cache(struct llama_context_params *p) { (void)p; } // it has no other
+
 static void clear_cache(struct llama_context *context)
 {
     llama_kv_cache_clear(context);

@@ -11,6 +11,7 @@
 //   perplexity  window=N windows=N             text on standard input
 //   bench       prompt=N gen=N sequences=N depth=N runs=N
 //   load                                       time from the start of the process to the first token
+//   arrival     prompt=N gen=N sequences=N batch=N  a prompt comes while sequences generate: their times between tokens
 //   ids                                        a text a line on standard input; a line of ids each, special tokens added
 //   embed       out=FILE batch=N               a line of ids a text on standard input; float32, [texts][width]
 //   vectors     out=FILE cache=f16|f32         ids on standard input; float32: the text's vector or scores, then the state of each token
@@ -418,6 +419,63 @@ static void run_bench(void)
     printf("]\n");
 }
 
+static int compare_doubles(const void *a, const void *b)
+{
+    double x = *(const double *)a, y = *(const double *)b;
+    return x < y ? -1 : x > y;
+}
+
+static void print_spread(const char *name, double *values, int n)
+{
+    qsort(values, (size_t)n, sizeof *values, compare_doubles);
+    printf("\"%s\": {\"count\": %d, \"p50\": %.5f, \"p99\": %.5f, \"max\": %.5f}", name, n, n ? values[(n - 1) / 2] : 0, n ? values[(int)ceil(0.99 * n) - 1] : 0,
+           n ? values[n - 1] : 0);
+}
+
+// As llama.cpp's server does it: each step has a token of every sequence that generates, and as much of the prompt as the batch takes.
+// gen tokens of each sequence come before the prompt. batch: rows of a step.
+static void run_arrival(void)
+{
+    int prompt = atoi(options.prompt), gen = atoi(options.gen), sequences = atoi(options.sequences), limit = atoi(options.batch);
+    if (prompt < 1 || gen < 1 || sequences < 1 || limit <= sequences)
+        fail("arrival: expected a prompt, tokens before it, sequences, and a batch of more than the sequences", NULL);
+    const int start = 64, gaps = gen + prompt + 1;
+    open_context(start + prompt + gen + 64, sequences + 1, limit);
+    for (int s = 0; s < sequences; s++)
+        for (int at = 0; at < start; at++) { // one by one: a batch may be smaller than they are
+            llama_token id = random_id();
+            decode_run(&id, 1, at, s, false);
+        }
+    double *before = checked(malloc((size_t)gaps * sizeof *before)), *during = checked(malloc((size_t)gaps * sizeof *during));
+    int calm = 0, busy = 0;
+    struct llama_batch b = llama_batch_init(limit, 0, 1);
+    llama_synchronize(context);
+    double last = now(), came = 0;
+    for (int i = 0, read = 0; read < prompt; i++) {
+        b.n_tokens = 0;
+        for (int s = 0; s < sequences; s++)
+            add_row(&b, random_id(), start + i, s, true);
+        bool there = i >= gen;
+        if (there && !came)
+            came = last;
+        for (; there && read < prompt && b.n_tokens < limit; read++)
+            add_row(&b, random_id(), read, sequences, read == prompt - 1);
+        decode_batch(b);
+        llama_synchronize(context);
+        double t = now(), gap = t - last;
+        last = t;
+        if (there)
+            during[busy++] = gap;
+        else
+            before[calm++] = gap;
+    }
+    printf("{");
+    print_spread("alone", before, calm);
+    printf(", ");
+    print_spread("during", during, busy);
+    printf(", \"first_token\": %.4f}\n", last - came);
+}
+
 static void run_load(double start, double libraries, double loaded)
 {
     llama_token id = llama_vocab_get_add_bos(vocab) ? llama_vocab_bos(vocab) : 1, best[2];
@@ -488,7 +546,7 @@ static void open_embedding_context(int batch, int sequences)
     p.n_seq_max = (uint32_t)sequences;
     p.n_threads = p.n_threads_batch = atoi(options.threads);
     p.embeddings = true;
-    p.kv_unified = true;
+    share_cache(&p);
     set_context_options(&p, atoi(options.flash));
     context = llama_init_from_model(model, p);
     if (!context)
@@ -614,6 +672,8 @@ int main(int argc, char **argv)
         run_perplexity();
     else if (strcmp(command, "bench") == 0)
         run_bench();
+    else if (strcmp(command, "arrival") == 0)
+        run_arrival();
     else if (strcmp(command, "ids") == 0)
         run_ids();
     else if (strcmp(command, "embed") == 0)

@@ -78,6 +78,10 @@ class IkLlamaCpp(LlamaCpp):
     name = "ik_llama.cpp"
     driver = "driver-ik"
 
+    def bench(self, model, **options):
+        """Its fused attention asserts where sequences lie side by side in the cache."""
+        return super().bench(model, **{**options, **({"flash": 0} if options.get("sequences", 1) > 1 else {})})
+
     def describe(self):
         package = next(self.directory.glob("ik_llama_cpp_python-*/")).name
         return {"version": package.rpartition("-")[2], "package": f"PyPI {package}", "variant": self.run("info", "-")["variant"]}
@@ -147,6 +151,12 @@ def parse_arguments():
     t.add_argument("-b", dest="sequences", type=int, default=1)
     t.add_argument("-d", dest="depth", type=int, default=0)
     numeric(task("load", "time from start to first token"))
+    t = task("arrival", "times between tokens of sequences while a long prompt is read beside them")
+    numeric(t)
+    t.add_argument("-p", dest="prompt", type=int, default=4000)
+    t.add_argument("-n", dest="gen", type=int, default=100, help="tokens of each sequence before the prompt comes")
+    t.add_argument("-b", dest="sequences", type=int, default=4)
+    t.add_argument("--batch", type=int, default=2048, help="rows of a step (default 2048, as llama.cpp's server)")
     return parser.parse_args()
 
 
@@ -169,6 +179,8 @@ def run_task(peer, a):
         return {**peer.perplexity(a.model, pathlib.Path(a.file).read_bytes(), a.ctx, a.chunks, **numeric), peer.name: peer.describe()}
     if a.task == "bench":
         return peer.bench(a.model, prompt=a.prompt, gen=a.gen, runs=a.runs, sequences=a.sequences, depth=a.depth, **numeric)
+    if a.task == "arrival":
+        return peer.run("arrival", a.model, prompt=a.prompt, gen=a.gen, sequences=a.sequences, batch=a.batch, **numeric)
     return peer.run("load", a.model, **numeric)
 
 

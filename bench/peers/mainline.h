@@ -57,6 +57,9 @@ static bool attach_threads(struct llama_context *context, int threads)
     return pool != NULL;
 }
 
+// All sequences in one cache, as embedding many texts at once needs.
+static void share_cache(struct llama_context_params *p) { p->kv_unified = true; }
+
 static void clear_cache(struct llama_context *context)
 {
     llama_memory_clear(llama_get_memory(context), false);

@@ -2,167 +2,277 @@ package main
 
 import (
 	"context"
-	"encoding/json"
+	"errors"
 	"fmt"
+	"runtime"
 	"slices"
-	"text/tabwriter"
+	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 
 	"github.com/infer-go/infer/engine"
+	"github.com/infer-go/infer/internal/bench"
 	"github.com/infer-go/infer/kernels"
 )
 
-// benchSpread is the middle and the ends of several runs.
-type benchSpread struct {
-	Median float64 `json:"median"`
-	Min    float64 `json:"min"`
-	Max    float64 `json:"max"`
-}
-
-// benchResult is one line of the report; its JSON form is what scripts read.
-type benchResult struct {
-	Model           string      `json:"model"`
-	Type            string      `json:"type"`
-	Arch            string      `json:"arch"`
-	Parameters      int64       `json:"parameters"`
-	Variant         string      `json:"variant"`
-	Threads         int         `json:"threads"`
-	Batch           int         `json:"batch"`
-	Depth           int         `json:"depth"`
-	Test            string      `json:"test"`
-	TokensPerSecond benchSpread `json:"tokens_per_second"`
-	GBPerSecond     float64     `json:"gb_per_second"`  // of weights read, generation only
-	LimitShare      float64     `json:"share_of_limit"` // of the read bandwidth (generation) or integer peak (prompt)
-	LimitGBs        float64     `json:"limit_gb_per_second"`
-	LimitGMACs      float64     `json:"limit_gmac_per_second"`
-	LoadSeconds     float64     `json:"load_seconds"`
-	Runs            []float64   `json:"runs"` // tokens a second
-}
-
 // benchFlags are the tests asked for.
 type benchFlags struct {
-	prompt, generate, depth, sequences, runs int
-	asJSON                                   bool
+	models                                             []string
+	prompt, generate, depth, sequences, threads, pairs string
+	runs                                               int
+	format, against                                    string
+	asJSON, progress                                   bool
 }
+
+const benchHelp = `Times prompt reading (pp) and generation (tg) with random tokens, without tokenizing or sampling: one run to warm up, then several.
+Every number can be a list (512,1024) or a range (128-512+128 in steps, 512-8192*2 by factors); every combination is measured, for
+every model and number of threads, and printed as soon as it is there. Test names are llama-bench's: pp512, tg128 @ d4096 (with so
+many tokens in the cache before), pp512+tg128; x8 stands for eight sequences at once. The share of the limit is that of the machine's
+peak of multiply-adds, or of its read bandwidth, both measured here first.`
 
 // newBench builds `infer bench`.
 func newBench() *cobra.Command {
 	var m modelFlags
 	var b benchFlags
+	var load trafficFlags
 	cmd := &cobra.Command{
 		Use:   "bench -m FILE",
-		Short: "Measure prompt and generation speed",
-		Long: "Times prompt reading (pp) and generation (tg) with random tokens, without tokenizing or sampling: one run to warm up,\n" +
-			"then the median of several. The share of the limit is that of the machine's integer peak for prompts, and of its\n" +
-			"read bandwidth for generation, both measured here first.",
+		Short: "Measure prompt and generation speed, alone and under load",
+		Long:  benchHelp + experimentHelp(),
+		Example: "  infer bench -m model.gguf\n" +
+			"  infer bench -m a.gguf,b.gguf -p 512 -n 64 -d 0,4096 -t 1,2 -o md\n" +
+			"  llama-bench -m model.gguf -o json >theirs.json; infer bench -m model.gguf --against theirs.json\n" +
+			"  infer bench --traffic -m model.gguf --rate 2 --good-ttft 500ms",
 		Args: usageArgs(cobra.NoArgs),
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			for name, n := range map[string]int{"--prompt": b.prompt, "--gen": b.generate, "--depth": b.depth} {
-				if n < 0 {
-					return usageError{fmt.Errorf("%s: found %d, expected 0 or more", name, n)}
-				}
+			if b.asJSON {
+				b.format = "json"
 			}
-			if b.sequences < 1 || b.runs < 1 {
-				return usageError{fmt.Errorf("--sequences and --runs: found %d and %d, expected 1 or more", b.sequences, b.runs)}
-			}
-			results, err := runBench(cmd, &m, b)
-			if err != nil {
+			if err := load.misused(cmd); err != nil {
 				return err
 			}
-			if b.asJSON {
-				return json.NewEncoder(cmd.OutOrStdout()).Encode(results)
+			if load.on {
+				return load.run(cmd, &m, &b)
 			}
-			printBench(cmd, results)
-			return nil
+			return b.run(cmd, &m)
 		},
 	}
-	m.add(cmd, true)
-	cmd.Flags().IntVarP(&b.prompt, "prompt", "p", 512, "tokens of the prompt test; 0: none")
-	cmd.Flags().IntVarP(&b.generate, "gen", "n", 128, "tokens of the generation test; 0: none")
-	cmd.Flags().IntVarP(&b.depth, "depth", "d", 0, "tokens in the cache before a test starts")
-	cmd.Flags().IntVarP(&b.sequences, "sequences", "b", 1, "sequences generated at once")
-	cmd.Flags().IntVarP(&b.runs, "runs", "r", 5, "timed runs")
-	cmd.Flags().BoolVar(&b.asJSON, "json", false, "print JSON")
+	f := cmd.Flags()
+	f.StringSliceVarP(&b.models, "model", "m", nil, "GGUF file, or a model's name (see infer pull); several separated by commas")
+	if err := cmd.MarkFlagRequired("model"); err != nil {
+		panic(err) // a flag that was just defined
+	}
+	m.addCompute(cmd)
+	load.add(cmd)
+	f.StringVarP(&b.threads, "threads", "t", "0", "threads; 0: one a core")
+	f.StringVarP(&b.prompt, "prompt", "p", "512", "tokens of the prompt tests; 0: none")
+	f.StringVarP(&b.generate, "gen", "n", "128", "tokens of the generation tests; 0: none")
+	f.StringVar(&b.pairs, "pg", "", "prompt and generated tokens of tests that do both: 512,128;1024,64")
+	f.StringVarP(&b.depth, "depth", "d", "0", "tokens in the cache before a test starts")
+	f.StringVarP(&b.sequences, "sequences", "b", "1", "sequences generated at once")
+	f.IntVarP(&b.runs, "runs", "r", 5, "timed runs")
+	f.StringVarP(&b.format, "output", "o", "table", "format: "+strings.Join(bench.Formats, ", "))
+	f.StringVar(&b.against, "against", "", "hold the results against those in a file: llama-bench's JSON or JSON lines, or ours")
+	f.BoolVar(&b.asJSON, "json", false, "the same as -o json")
+	f.BoolVar(&b.progress, "progress", false, "say on standard error what is being measured")
 	return cmd
 }
 
-func runBench(cmd *cobra.Command, m *modelFlags, b benchFlags) ([]benchResult, error) {
-	var specs []engine.BenchSpec
-	if b.prompt > 0 {
-		specs = append(specs, engine.BenchSpec{Prompt: b.prompt, Depth: b.depth, Sequences: 1})
+// benchPlan is what the flags ask for, parsed.
+type benchPlan struct {
+	tests   []bench.Test
+	threads []int
+	peers   []bench.Peer
+}
+
+func (b *benchFlags) plan() (benchPlan, error) {
+	var p benchPlan
+	var m bench.Matrix
+	for _, l := range []struct {
+		flag, text string
+		least      int
+		out        *[]int
+	}{{"--prompt", b.prompt, 0, &m.Prompts}, {"--gen", b.generate, 0, &m.Generates}, {"--depth", b.depth, 0, &m.Depths},
+		{"--sequences", b.sequences, 1, &m.Sequences}, {"--threads", b.threads, 0, &p.threads}} {
+		var err error
+		if *l.out, err = bench.ParseCounts(l.text, l.least); err != nil {
+			return p, usageError{fmt.Errorf("%s: %w", l.flag, err)}
+		}
 	}
-	if b.generate > 0 {
-		specs = append(specs, engine.BenchSpec{Generate: b.generate, Depth: b.depth, Sequences: b.sequences})
+	var err error
+	if m.Pairs, err = bench.ParsePairs(b.pairs); err != nil {
+		return p, usageError{fmt.Errorf("--pg: %w", err)}
 	}
-	for _, s := range specs {
-		m.options.Context = max(m.options.Context, s.BenchContext())
+	if p.tests = m.Tests(); len(p.tests) == 0 {
+		return p, usageError{errors.New("nothing to measure: --prompt and --gen are 0")}
 	}
-	m.options.Sequences = b.sequences
-	peaks := kernels.MeasurePeaks(m.options.Threads)
+	if b.runs < 1 {
+		return p, usageError{fmt.Errorf("--runs: found %d, expected 1 or more", b.runs)}
+	}
+	if b.against != "" {
+		p.peers, err = bench.ReadPeer(b.against)
+	}
+	return p, err
+}
+
+func (b *benchFlags) run(cmd *cobra.Command, m *modelFlags) error {
+	plan, err := b.plan()
+	if err != nil {
+		return err
+	}
+	out, err := bench.NewWriter(b.format, cmd.OutOrStdout())
+	if err != nil {
+		return usageError{fmt.Errorf("--output: %w", err)}
+	}
+	forPeople := b.format == "table" || b.format == "md"
+	var results []bench.Result
+	var notes []string
+	for _, threads := range plan.threads {
+		if threads == 0 {
+			threads = runtime.NumCPU()
+		}
+		limits := benchLimits(threads)
+		if forPeople {
+			notes = append(notes, limits.note(threads))
+		}
+		for _, model := range b.models {
+			own := *m
+			own.path, own.options.Threads = model, threads
+			err := b.measureModel(cmd, &own, plan.tests, limits, func(r *bench.Result) error {
+				results = append(results, *r)
+				return out.Write(r)
+			})
+			if err != nil {
+				return errors.Join(err, out.Close())
+			}
+			last := &results[len(results)-1]
+			notes = append(notes, fmt.Sprintf("%s, %d threads: open in %.2f s; %s resident then, %s at most", last.Base(), threads, last.LoadSeconds,
+				bench.Bytes(last.OpenBytes), bench.Bytes(last.PeakBytes)))
+		}
+	}
+	if err := out.Close(); err != nil {
+		return err
+	}
+	if forPeople {
+		fmt.Fprintf(cmd.OutOrStdout(), "\ninfer %s, %s\n%s\n", bench.Version(), bench.CPUName(), strings.Join(notes, "\n"))
+	}
+	if plan.peers != nil {
+		where := cmd.OutOrStdout()
+		if !forPeople {
+			where = cmd.ErrOrStderr() // the results stay readable for programs
+		}
+		compared, alone := bench.Compare(results, plan.peers)
+		fmt.Fprintf(where, "\nagainst %s:\n", b.against)
+		bench.PrintCompared(where, compared, alone)
+		if len(compared) == 0 {
+			return fmt.Errorf("%s: no test in common with it", b.against)
+		}
+	}
+	return nil
+}
+
+// machineLimits are the measured limits with a number of threads.
+type machineLimits struct{ bench.Limits }
+
+func benchLimits(threads int) machineLimits {
+	p := kernels.MeasurePeaks(threads)
+	return machineLimits{bench.Limits{Int8: p.MultiplyAdds, BF16: p.BF16, F32: p.F32, Read: p.ReadBytes}}
+}
+
+func (l machineLimits) note(threads int) string {
+	parts := []string{fmt.Sprintf("%.1f GB/s read", l.Read/1e9)}
+	for _, p := range []struct {
+		name  string
+		value float64
+	}{{"8-bit integers", l.Int8}, {"bf16", l.BF16}, {"f32", l.F32}} {
+		if p.value > 0 {
+			parts = append(parts, fmt.Sprintf("%.0f G multiply-adds/s of %s", p.value/1e9, p.name))
+		}
+	}
+	return fmt.Sprintf("limits with %d threads: %s", threads, strings.Join(parts, ", "))
+}
+
+// measureModel opens a model for all tests and hands the results out one by one.
+func (b *benchFlags) measureModel(cmd *cobra.Command, m *modelFlags, tests []bench.Test, limits machineLimits, each func(*bench.Result) error) error {
+	for _, t := range tests {
+		m.options.Context = max(m.options.Context, t.Depth+t.Prompt+t.Generate)
+		m.options.Sequences = max(m.options.Sequences, t.Sequences)
+	}
+	runtime.GC()
+	bench.ResetPeak()
 	e, err := m.open(cmd)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	defer e.Close()
-	results := []benchResult{}
-	for _, s := range specs {
-		r, err := benchOne(cmd.Context(), e, s, b.runs, peaks)
+	opened, _ := bench.Memory()
+	for _, t := range tests {
+		if b.progress {
+			fmt.Fprintf(cmd.ErrOrStderr(), "infer: %s, %d threads: %s\n", m.path, m.options.Threads, t.Name())
+		}
+		times, err := benchTimes(cmd.Context(), e, t, b.runs)
+		if err != nil {
+			return fmt.Errorf("%s: %w", t.Name(), err)
+		}
+		r := describeEngine(e, m)
+		r.OpenBytes = opened
+		_, r.PeakBytes = bench.Memory()
+		r.Measure(t, times)
+		r.Hold(limits.Limits, multiplyKind(e))
+		if err := each(r); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// benchTimes warms up and times a test.
+func benchTimes(ctx context.Context, e *engine.Engine, t bench.Test, runs int) ([]time.Duration, error) {
+	spec := engine.BenchSpec{Prompt: t.Prompt, Generate: t.Generate, Depth: t.Depth, Sequences: t.Sequences}
+	warm := spec
+	warm.Depth, warm.Generate = 0, min(t.Generate, 4)
+	if _, err := e.Bench(ctx, warm); err != nil {
+		return nil, err
+	}
+	var times []time.Duration
+	for range runs {
+		d, err := e.Bench(ctx, spec)
 		if err != nil {
 			return nil, err
 		}
-		results = append(results, r)
+		times = append(times, d)
 	}
-	return results, nil
+	return times, nil
 }
 
-// benchOne times one test.
-func benchOne(ctx context.Context, e *engine.Engine, s engine.BenchSpec, runs int, peaks kernels.Peaks) (benchResult, error) {
-	r := benchResult{Model: e.Path(), Type: e.Quantization(), Arch: e.Model().Arch, Parameters: e.Model().Parameters, Variant: e.Variant(),
-		Threads: e.Threads(), Batch: s.Sequences, Depth: s.Depth, LoadSeconds: e.LoadTime().Seconds(),
-		LimitGBs: peaks.ReadBytes / 1e9, LimitGMACs: peaks.MultiplyAdds / 1e9}
-	tokens := s.Prompt + s.Generate*s.Sequences
-	r.Test = fmt.Sprintf("pp%d", s.Prompt)
-	warm := s
-	if s.Generate > 0 {
-		r.Test = fmt.Sprintf("tg%d", s.Generate)
-		warm.Generate = min(s.Generate, 4)
+func describeEngine(e *engine.Engine, m *modelFlags) *bench.Result {
+	model := e.Model()
+	cacheType := m.options.CacheType
+	if cacheType == "" {
+		cacheType = "f16"
 	}
-	if _, err := e.Bench(ctx, warm); err != nil {
-		return r, err
-	}
-	for range runs {
-		d, err := e.Bench(ctx, s)
-		if err != nil {
-			return r, err
-		}
-		r.Runs = append(r.Runs, float64(tokens)/d.Seconds())
-	}
-	sorted := slices.Sorted(slices.Values(r.Runs))
-	r.TokensPerSecond = benchSpread{Median: (sorted[(len(sorted)-1)/2] + sorted[len(sorted)/2]) / 2, Min: sorted[0], Max: sorted[len(sorted)-1]}
-	if s.Generate > 0 {
-		r.GBPerSecond = float64(e.BenchBytes()) * r.TokensPerSecond.Median / float64(s.Sequences) / 1e9
-		r.LimitShare = r.GBPerSecond / r.LimitGBs
-	} else if r.LimitGMACs > 0 {
-		r.LimitShare = float64(e.Model().MultiplyAddsPerToken) * r.TokensPerSecond.Median / 1e9 / r.LimitGMACs
-	}
-	return r, nil
+	return &bench.Result{Engine: "infer", Version: bench.Version(), CPU: bench.CPUName(), Variant: e.Variant(), Filename: e.Path(),
+		Model: strings.TrimSpace(model.Arch + " " + e.Quantization()), Size: e.WeightBytes(), Params: model.Parameters, Threads: e.Threads(),
+		TypeK: cacheType, TypeV: cacheType, UseMmap: m.options.NoRepack, Time: time.Now().UTC().Format(time.RFC3339),
+		MultiplyAdd: float64(model.MultiplyAddsPerToken), ReadBytes: float64(e.BenchBytes()), LoadSeconds: e.LoadTime().Seconds()}
 }
 
-func printBench(cmd *cobra.Command, results []benchResult) {
-	w := tabwriter.NewWriter(cmd.OutOrStdout(), 0, 0, 2, ' ', tabwriter.AlignRight)
-	fmt.Fprintln(w, "model\ttype\tvariant\tthreads\tbatch\tdepth\ttest\ttokens/s\tmin\tmax\tGB/s\tof limit\t")
-	for _, r := range results {
-		gb := "-"
-		if r.GBPerSecond > 0 {
-			gb = fmt.Sprintf("%.1f", r.GBPerSecond)
-		}
-		fmt.Fprintf(w, "%s\t%s\t%s\t%d\t%d\t%d\t%s\t%.1f\t%.1f\t%.1f\t%s\t%.0f %%\t\n", r.Arch, r.Type, r.Variant, r.Threads, r.Batch, r.Depth, r.Test,
-			r.TokensPerSecond.Median, r.TokensPerSecond.Min, r.TokensPerSecond.Max, gb, 100*r.LimitShare)
+// multiplyKind is the kind of multiply-adds that most of a model's weights take.
+func multiplyKind(e *engine.Engine) string {
+	switch t := e.Quantization(); {
+	case t == "BF16" && strings.HasSuffix(e.Variant(), "bf16"):
+		return "bf16"
+	case slices.Contains([]string{"BF16", "F16", "F32"}, t):
+		return "f32"
 	}
-	w.Flush()
-	if len(results) > 0 {
-		fmt.Fprintf(cmd.OutOrStdout(), "limits measured with %d threads: %.1f GB/s read, %.0f GMAC/s of 8-bit integers; loaded in %.2f s\n",
-			results[0].Threads, results[0].LimitGBs, results[0].LimitGMACs, results[0].LoadSeconds)
+	return "int8"
+}
+
+// onlyFormat refuses formats that a report does not have.
+func onlyFormat(format string, known ...string) error {
+	if slices.Contains(known, format) {
+		return nil
 	}
+	return usageError{fmt.Errorf("--output: found %q, expected one of %s here", format, strings.Join(known, ", "))}
 }

@@ -69,7 +69,7 @@ type Options struct {
 	Context int
 	// CheckpointTokens is the distance in tokens at which recurrent states are kept along a sequence, besides those at
 	// the end of a prompt, where prompts part, and at the end of a sequence; rounded up to whole pages. 0: from
-	// CheckpointShare. Less means more memory in checkpoints, and fewer tokens computed again after a partial hit.
+	// CheckpointShare, and every sixteenth of a prompt where slots are free. Less means more memory in checkpoints, and fewer tokens computed again after a partial hit.
 	CheckpointTokens int
 	// CheckpointShare is the cost that a regular checkpoint may have: its bytes divided by those of the pages of the stretch
 	// that it ends. 0: DefaultCheckpointShare.

@@ -214,6 +214,28 @@ func TestWindowPagesOfOldNodesGoFirst(t *testing.T) {
 	assert.Positive(t, r.cache.Stats().Dropped)
 }
 
+// Where no distance is asked for, a prompt leaves a state every sixteenth of its length, in slots that are free or hold older ones of this
+// kind, which are the first to go.
+func TestPromptsLeaveStates(t *testing.T) {
+	r := newRunner(t, Options{CheckpointShare: 1e-9}, Kind{Pages: 400}, Kind{Pages: 8, State: true})
+	tokens := text(0, 2048)
+	s, _ := r.cache.Open("", tokens)
+	assert.Equal(t, 128, s.ChunkEnd(2048))
+	require.NoError(t, r.prefill(s, tokens, 100))
+	assert.Equal(t, 2048+20, s.ChunkEnd(2048+20), "answers leave none")
+	s.Close()
+	r.check(t)
+	found := func(n int) int { return r.cache.Explain("", join(tokens[:n], text(5000, 40))).Tokens }
+	assert.Equal(t, 2048, found(2048), "the end")
+	assert.Equal(t, 1920, found(2000))
+	assert.Equal(t, 1792, found(1900))
+	assert.Equal(t, 0, found(700), "given up for those that followed")
+	r.request(t, "", text(3000, 40))
+	r.request(t, "", text(4000, 40))
+	assert.Equal(t, 2048, found(2048), "the end goes after what was only passed by")
+	assert.Less(t, found(1200), 1200)
+}
+
 // Recurrent states are kept at regular distances, at the last page boundary of a prompt, and at the end.
 func TestStatesAreKeptAtBoundaries(t *testing.T) {
 	r := newRunner(t, Options{CheckpointTokens: 100}, Kind{Pages: 100}, Kind{Pages: 20, State: true})

@@ -274,10 +274,39 @@ func (s *Sequence) ChunkEnd(end int) int {
 	}
 	regular := (s.checkpoint + c.interval + PageTokens - 1) / PageTokens * PageTokens
 	end = min(end, max(regular, (s.n/PageTokens+1)*PageTokens))
+	if stride := s.stride(); stride > 0 && s.n < s.prompt {
+		end = min(end, (s.n/stride+1)*stride)
+		if whole := end / PageTokens * PageTokens; end < s.prompt && whole > s.n {
+			end = whole
+		}
+	}
 	if len(s.marks) > 0 {
 		end = min(end, s.marks[0])
 	}
 	return end
+}
+
+// A prompt that shares most of another one, for the first time, ends nowhere where a regular checkpoint of a large state may be. In slots
+// that are free, or hold older states of this kind, a prompt therefore leaves its state every sixteenth of its length: what is
+// shared is then computed again from there, at most a sixteenth more than what is not. Steps end there too; of fewer than leastStride
+// tokens they would cost more than they save.
+const (
+	stridesOfPrompt = 16
+	leastStride     = 2 * PageTokens
+)
+
+// stride is the distance in tokens of the states that a prompt leaves beside the regular ones; 0: none, where their distance was chosen.
+func (s *Sequence) stride() int {
+	if s.cache.options.CheckpointTokens > 0 {
+		return 0
+	}
+	return max(leastStride, s.prompt/stridesOfPrompt/PageTokens*PageTokens)
+}
+
+// strides tells whether the sequence is where a prompt leaves a state.
+func (s *Sequence) strides() bool {
+	stride := s.stride()
+	return stride > 0 && s.n <= s.prompt && s.n%stride == 0
 }
 
 // checkpointAt asks for the state to be kept at a page boundary, where the sequence is not past it.

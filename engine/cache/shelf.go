@@ -3,7 +3,8 @@ package cache
 // The queues of pages that only the tree holds, of window and state kinds: they are given up apart from the rest of
 // their prefix, in this order, each queue from its front.
 const (
-	queueCold  = iota // passed by, never shared: inner pages that a window left behind, regular checkpoints
+	queueSpare = iota // states that a prompt's steps ended with, in slots that nobody wants
+	queueCold         // passed by, never shared: inner pages that a window left behind, regular checkpoints
 	queueWarm         // at the end of a prompt or of a sequence, or shared before
 	queueKept         // a parked sequence needs them: they are written elsewhere before they are given up
 	queueCount        // also: in no queue
@@ -20,7 +21,7 @@ type shelf struct {
 	index     int
 	bytes     int64   // of a page
 	owner     []*node // by page: the node whose page it is; nil outside of the tree
-	warm      []bool  // by page
+	worth     []uint8 // by page: queueSpare, queueCold or queueWarm
 	links     []link  // by page
 	in        []uint8 // by page: its queue
 	queues    [queueCount]queue
@@ -30,9 +31,9 @@ type shelf struct {
 func newShelf(k Kind, index int, bytes int64) *shelf {
 	s := &shelf{Pool: *NewPool(k.Pages), Kind: k, index: index, bytes: bytes, owner: make([]*node, k.Pages)}
 	if s.queued() {
-		s.warm, s.links, s.in = make([]bool, k.Pages), make([]link, k.Pages), make([]uint8, k.Pages)
+		s.worth, s.links, s.in = make([]uint8, k.Pages), make([]link, k.Pages), make([]uint8, k.Pages)
 		for i := range s.in {
-			s.in[i] = queueCount
+			s.in[i], s.worth[i] = queueCount, queueCold
 		}
 		for i := range s.queues {
 			s.queues[i] = queue{-1, -1}
@@ -63,7 +64,7 @@ func (s *shelf) release(page int32) {
 		s.evictable++
 		s.enter(page)
 	} else if s.holders[page] == 0 && s.queued() {
-		s.warm[page] = false
+		s.worth[page] = queueCold
 	}
 }
 
@@ -86,7 +87,14 @@ func (s *shelf) disown(page int32) {
 // warms marks a page as worth more than those that were only passed by.
 func (s *shelf) warms(page int32) {
 	if s.queued() {
-		s.warm[page] = true
+		s.worth[page] = queueWarm
+	}
+}
+
+// spares marks a page as worth less than any other.
+func (s *shelf) spares(page int32) {
+	if s.queued() {
+		s.worth[page] = queueSpare
 	}
 }
 
@@ -95,15 +103,12 @@ func (s *shelf) enter(page int32) {
 	if !s.queued() {
 		return
 	}
-	which := queueCold
-	if s.warm[page] {
-		which = queueWarm
-	}
+	which := s.worth[page]
 	if s.owner[page].kept(s.index) > 0 {
 		which = queueKept
 	}
 	q := &s.queues[which]
-	s.in[page] = uint8(which)
+	s.in[page] = which
 	s.links[page] = link{q.back, -1}
 	if q.back >= 0 {
 		s.links[q.back].next = page

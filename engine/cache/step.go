@@ -248,7 +248,8 @@ func (s *Sequence) swapStates() {
 		return
 	}
 	marked := slices.Contains(s.marks, s.n)
-	due := s.n%PageTokens == 0 && (marked || s.n-s.checkpoint >= c.interval)
+	regular := marked || s.n-s.checkpoint >= c.interval
+	due := s.n%PageTokens == 0 && (regular || s.strides())
 	for _, k := range c.states {
 		table := s.tables[k.index]
 		if table[0] >= 0 {
@@ -257,12 +258,15 @@ func (s *Sequence) swapStates() {
 		table[0], table[1] = table[1], -1
 		if n := s.lastNode(); due && n.pages[k.index] < 0 {
 			c.give(n, k, table[0])
-			if marked {
+			switch {
+			case marked:
 				k.warms(table[0])
+			case !regular:
+				k.spares(table[0])
 			}
 		}
 	}
-	if due {
+	if due && regular {
 		s.checkpoint = s.n
 	}
 	s.marks = s.marksAhead()

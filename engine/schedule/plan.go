@@ -3,8 +3,9 @@ package schedule
 import "time"
 
 const (
-	// minChunk is what prompts get of a step at least, whatever the target: they must come to an end.
-	minChunk = 16
+	// minChunk is what prompts get of a step at least, whatever the target: they must come to an end. Late in a long prompt a
+	// row costs as much as the whole step did: with 16 the p99 between tokens of four decoding requests was 5 times the usual, with 4 1.4.
+	minChunk = 4
 	// unknownChunk is what they get beside decoding online jobs until the step-time model can be trusted.
 	unknownChunk = 64
 	// prefillSlowdown is by how much prompts may lengthen a step with online decodes where no target is set.

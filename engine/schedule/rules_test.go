@@ -105,7 +105,7 @@ func TestPromptsComeToAnEndWhereTheTargetCannotBeKept(t *testing.T) {
 	must(m, schedule.Job{ID: 2, Prompt: 800, MaxNew: 1}, 0, 0)
 	before := m.steps
 	until(m, func() bool { return m.jobs[2] == nil })
-	assert.LessOrEqual(t, m.steps-before, 800/16+3)
+	assert.LessOrEqual(t, m.steps-before, 800/4+3, "4 tokens of each step, whatever the target")
 }
 
 func TestLanesPriorityAndDeadlineOrderTheQueue(t *testing.T) {
