@@ -32,17 +32,18 @@ type job struct {
 
 // branch is one answer.
 type branch struct {
-	job      *job
-	index    int
-	sequence *cache.Sequence // nil until the prompt is computed, but for the first branch
-	tokens   []int32         // the prompt and what was generated; the last drafted ones are guesses
-	drafted  int
-	parked   bool
-	follows  bool // another sequence computes a part of its prompt
-	sampling bool // its logits are in hand
-	slow     bool // its sampler took long the last time
-	ended    bool
-	stalled  atomic.Bool // its reader's buffer is full
+	job       *job
+	index     int
+	sequence  *cache.Sequence // nil until the prompt is computed, but for the first branch
+	tokens    []int32         // the prompt and what was generated; the last drafted ones are guesses
+	drafted   int
+	parked    bool
+	follows   bool // another sequence computes a part of its prompt
+	sampling  bool // its logits are in hand
+	slow      bool // its sampler took long the last time
+	ended     bool
+	stalled   atomic.Bool  // its reader's buffer is full
+	preempted atomic.Int32 // times; whoever has the branch in hand may read it
 
 	draft  drafter // nil: nothing is guessed
 	choose chooser

@@ -148,6 +148,7 @@ func (b *branch) deliver() {
 func (b *branch) finalUsage(now time.Time) *Usage {
 	u := b.choose.usage
 	u.Timeline = b.clock.close(now)
+	u.Timeline.Preempted = int(b.preempted.Load())
 	for _, w := range u.Timeline.Queue {
 		u.Queue += w.Duration
 	}
