@@ -32,21 +32,20 @@ type job struct {
 
 // branch is one answer.
 type branch struct {
-	job      *job
-	index    int
-	sequence *cache.Sequence // nil until the prompt is computed, but for the first branch
-	tokens   []int32         // the prompt and what was generated; the last drafted ones are guesses
-	drafted  int
-	parked   bool
-	follows  bool   // another sequence computes a part of its prompt
-	sampling bool   // its goroutine has it in hand
-	slow     bool   // its sampler took long the last time
-	handed   uint64 // the step whose logits it has in hand
-	ended    bool
-	stalled  atomic.Bool // its reader's buffer is full
+	job       *job
+	index     int
+	sequence  *cache.Sequence // nil until the prompt is computed, but for the first branch
+	tokens    []int32         // the prompt and what was generated; the last drafted ones are guesses
+	drafted   int
+	parked    bool
+	follows   bool // another sequence computes a part of its prompt
+	sampling  bool // its logits are in hand
+	slow      bool // its sampler took long the last time
+	ended     bool
+	stalled   atomic.Bool  // its reader's buffer is full
+	preempted atomic.Int32 // times; whoever has the branch in hand may read it
 
 	draft  drafter // nil: nothing is guessed
-	hand   chan handover
 	choose chooser
 	clock  clock
 }
@@ -74,7 +73,7 @@ func (e *Engine) newJob(s *Stream, index int, r *Request, begin time.Time) (*job
 		return nil, err
 	}
 	for i := range max(1, r.Choices) {
-		b := &branch{job: j, index: i, hand: make(chan handover, 1), clock: newClock(begin, "arriving")}
+		b := &branch{job: j, index: i, clock: newClock(begin, "arriving")}
 		b.draft = e.newDrafter(r, prompt, i, j.limit)
 		if err := b.choose.prepare(e, r, prompt, i); err != nil {
 			return nil, err

@@ -17,11 +17,11 @@ type loop struct {
 	engine   *Engine
 	cache    *cache.Cache // nil for models that give vectors
 	kinds    []cache.Kind
-	stateful bool          // some of them are recurrent
-	done     chan struct{} // closed when the goroutine has ended
-	quit     chan struct{} // closed when the engine is being closed
-	wake     chan struct{} // has room for one
-	samplers sync.WaitGroup
+	stateful bool           // some of them are recurrent
+	done     chan struct{}  // closed when the goroutine has ended
+	quit     chan struct{}  // closed when the engine is being closed
+	wake     chan struct{}  // has room for one
+	samplers sync.WaitGroup // the goroutines of answers that the crew left
 
 	mutex     sync.Mutex
 	schedule  *schedule.Scheduler // nil for models that give vectors
@@ -39,8 +39,8 @@ type loop struct {
 
 	jobs    map[uint64]*job
 	started []*branch     // with a sequence, the oldest first
-	inHand  int           // branches whose goroutine samples
-	fresh   int           // of them, those that had a row in the last step
+	inHand  int           // branches that are being sampled
+	crew    crew          // samples them
 	took    time.Duration // by the device for the last step
 	waited  time.Duration // for its samplers
 	timer   *time.Timer
@@ -51,8 +51,7 @@ type loop struct {
 	parts       []part
 	rows        []schedule.Row // of the schedule's step, as they are computed, one a part
 	batch       kernels.Batch
-	read        sync.WaitGroup // of the step's logits
-	direct      int            // sequences outside of the schedule
+	direct      int // sequences outside of the schedule
 	heldScratch []int
 	draftCost   float64   // of the step that is being made
 	wakeAt      time.Time // when the schedule wants to be asked again
@@ -69,6 +68,8 @@ func newLoop(e *Engine) *loop {
 // run is the loop's goroutine.
 func (l *loop) run() {
 	defer close(l.done)
+	l.crew.start()
+	defer l.crew.stop()
 	if fault := l.serve(); fault != nil {
 		l.collapse(fault)
 		return
@@ -135,7 +136,7 @@ func (l *loop) receive() bool {
 	closing := l.closing
 	l.mutex.Unlock()
 	for _, b := range n.sampled {
-		l.take(b)
+		l.take(b, time.Now())
 	}
 	for _, s := range n.dropped {
 		for _, j := range s.jobs {
@@ -170,22 +171,19 @@ func (l *loop) cancel(s *Stream) {
 	l.poke()
 }
 
-// take puts what a branch's goroutine chose behind its tokens.
-func (l *loop) take(b *branch) {
+// take puts what was chosen for a branch behind its tokens.
+func (l *loop) take(b *branch, now time.Time) {
 	l.inHand--
-	if b.handed == l.step && !b.slow {
-		l.fresh--
-	}
 	b.slow = b.choose.took > max(slowSampler, l.took/8)
 	b.sampling = false
 	if j := b.job; j.resting {
 		j.resting = false
-		l.tell(func(s *schedule.Scheduler) { s.Wake(time.Now(), j.id) })
+		l.tell(func(s *schedule.Scheduler) { s.Wake(now, j.id) })
 	}
 	if b.ended { // meanwhile
 		return
 	}
-	b.clock.enter(b.idle(), time.Now())
+	b.clock.enter(b.idle(), now)
 	c := &b.choose
 	drafted, accepted := b.drafted, max(0, len(c.chosen)-1)
 	b.forgetDraft()
@@ -213,7 +211,6 @@ func (l *loop) end(b *branch) {
 	}
 	b.ended = true
 	l.release(b)
-	close(b.hand)
 	j := b.job
 	l.tell(func(s *schedule.Scheduler) { s.FinishBranch(j.id, b.index) })
 	if j.ended++; j.ended == len(j.branches) {
@@ -284,10 +281,7 @@ func (l *loop) collapse(fault error) {
 	for _, j := range l.jobs {
 		j.stream.fail(fault)
 		for _, b := range j.branches {
-			if !b.ended {
-				b.ended = true
-				close(b.hand)
-			}
+			b.ended = true
 		}
 	}
 	l.samplers.Wait()

@@ -49,7 +49,8 @@ func (l *loop) prepare() error {
 	l.heldScratch = make([]int, len(e.kinds))
 	o := &e.options
 	c := schedule.Config{StepTokens: max(o.StepRows, o.Sequences), Sequences: o.Sequences, Pools: max(1, len(e.kinds)), TargetITL: o.TargetITL,
-		MicroBatchWindow: o.MicroBatchWindow, MaxWait: o.MaxWait, Aging: o.Aging, QueueJobs: o.Queue, Tenants: o.Tenants, Draft: maxDraft}
+		MicroBatchWindow: o.MicroBatchWindow, MicroBatchJobs: o.MicroBatchJobs, BatchSlowdown: o.BatchSlowdown, BatchStep: o.BatchStep, MaxWait: o.MaxWait,
+		Aging: o.Aging, QueueJobs: o.Queue, QueueTokens: o.QueueTokens, Tenants: o.Tenants, Draft: maxDraft}
 	for _, k := range e.kinds {
 		if tokens := k.Pages * kernels.PageTokens; !k.State && k.Window == 0 && (c.CacheTokens == 0 || tokens < c.CacheTokens) {
 			c.CacheTokens = tokens

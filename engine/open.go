@@ -37,14 +37,18 @@ type Options struct {
 	TargetITL time.Duration // time between two tokens of an online request that prompts of others should not exceed; 0: none
 	// MicroBatchWindow is how long a request of the micro-batch lane may wait for others that fill its batch; 0: it does not wait.
 	MicroBatchWindow time.Duration
+	MicroBatchJobs   int           // requests that fill its batch sooner; 0: as many as run at the same time
+	BatchSlowdown    float64       // by how much the batch lane may lengthen a step of others: 0.5 is by half; 0: a fifth
+	BatchStep        time.Duration // what a step without online requests should take at most, so that an arrival does not wait; 0: TargetITL, or 100 ms
 	MaxWait          time.Duration // refuse requests whose first token is predicted to come later; 0: none
 	// Aging is how long a request of a lower lane or priority may be passed over: the one that waited longest then goes first, one at
 	// a time. 0: for ever.
-	Aging     time.Duration
-	Queue     int                // requests that may wait; 0: DefaultQueue
-	Tenants   map[string]float64 // weights of tenants, whose shares of the machine are fair otherwise; others have 1
-	ParkDir   string             // where the memory of preempted requests goes when ParkBytes are used; empty: nowhere
-	ParkBytes int64              // host memory for it; 0: as much as it takes
+	Aging       time.Duration
+	Queue       int                // requests that may wait; 0: DefaultQueue
+	QueueTokens int                // tokens that their prompts may have together; 0: any
+	Tenants     map[string]float64 // weights of tenants, whose shares of the machine are fair otherwise; others have 1
+	ParkDir     string             // where the memory of preempted requests goes when ParkBytes are used; empty: nowhere
+	ParkBytes   int64              // host memory for it; 0: as much as it takes
 
 	NoSpeculation bool // compute no guessed tokens ahead, for any request
 

@@ -3,7 +3,6 @@ package engine
 import (
 	"fmt"
 	"slices"
-	"sync"
 	"time"
 
 	"github.com/infer-go/infer/sampler"
@@ -12,14 +11,13 @@ import (
 
 // handover is what a step computed for one answer.
 type handover struct {
-	logits []float32 // [len(drafts)+1] rows, stride apart, valid until read
+	logits []float32 // [len(drafts)+1] rows, stride apart, valid until the next step
 	stride int
 	drafts []int32 // the tokens that were guessed to follow; row i+1 holds if drafts[i] is chosen after row i
-	read   *sync.WaitGroup
-	copy   bool // the sampler is slow: the logits are to be copied, so that the next step need not wait for it
+	copy   bool    // the sampler is slow: the logits are to be copied, so that the next step need not wait for it
 }
 
-// chooser turns logits into tokens and their text, on a goroutine of its own, so that no answer's sampler delays the others.
+// chooser turns logits into tokens and their text. It belongs to whoever has the branch in hand.
 type chooser struct {
 	sampler    *sampler.Sampler
 	stops      *sampler.StopMatcher
@@ -40,29 +38,16 @@ type chooser struct {
 	done   bool
 }
 
-// run serves a branch until the loop closes its channel.
-func (b *branch) run() {
-	defer b.job.loop.samplers.Done()
+// sample chooses the tokens of a handover.
+func (b *branch) sample(h handover) {
 	c := &b.choose
-	for h := range b.hand {
-		begin := time.Now()
-		if h.copy {
-			c.logits = append(c.logits[:0], h.logits...)
-			h.logits = c.logits
-			h.read.Done()
-		}
-		if err := c.tryFollow(b.index, h); err != nil {
-			b.job.stream.fail(err)
-		}
-		if !h.copy {
-			h.read.Done()
-		}
-		c.took = time.Since(begin)
-		b.clock.line.Drafted += len(h.drafts)
-		b.clock.line.Accepted += max(0, len(c.chosen)-1)
-		b.deliver()
-		b.job.loop.report(b)
+	begin := time.Now()
+	if err := c.tryFollow(b.index, h); err != nil {
+		b.job.stream.fail(err)
 	}
+	c.took = time.Since(begin)
+	b.clock.line.Drafted += len(h.drafts)
+	b.clock.line.Accepted += max(0, len(c.chosen)-1)
 }
 
 // tryFollow is follow; a panic in a sampler ends its stream alone.
@@ -163,6 +148,7 @@ func (b *branch) deliver() {
 func (b *branch) finalUsage(now time.Time) *Usage {
 	u := b.choose.usage
 	u.Timeline = b.clock.close(now)
+	u.Timeline.Preempted = int(b.preempted.Load())
 	for _, w := range u.Timeline.Queue {
 		u.Queue += w.Duration
 	}

@@ -24,11 +24,13 @@ type Stats struct {
 	Drafted         uint64 // tokens that were guessed and computed ahead
 	Accepted        uint64 // of them, those that came true
 
-	Steps    uint64
-	StepTime time.Duration // all steps together
-	HostTime time.Duration // of it, of planning, page tables and handing logits out: neither the device nor samplers
-	StepP50  time.Duration // of the last 512 steps
-	StepP99  time.Duration
+	Steps      uint64
+	StepTime   time.Duration // all steps together
+	DeviceTime time.Duration // of it, in which the device computed
+	SampleTime time.Duration // of it, in which the step's samplers were waited for
+	HostTime   time.Duration // of it, the rest: planning, page tables, taking tokens in
+	StepP50    time.Duration // of the last 512 steps
+	StepP99    time.Duration
 
 	Cache    cache.Stats
 	Schedule schedule.Stats // its own counters, and what it has learned of the time a step takes
@@ -47,7 +49,7 @@ type counters struct {
 	Submitted, Refused, Finished, Failed                          uint64
 	prompt, cached, generated, computed, parks, drafted, accepted uint64
 	steps                                                         uint64
-	stepTime, host                                                time.Duration
+	stepTime, device, sample                                      time.Duration
 	last                                                          [512]time.Duration
 	published                                                     time.Time
 }
@@ -61,7 +63,8 @@ func (l *loop) counted(took time.Duration) {
 	c.last[c.steps%uint64(len(c.last))] = took
 	c.steps++
 	c.stepTime += took
-	c.host += took - l.took - l.waited
+	c.device += l.took
+	c.sample += l.waited
 	if time.Since(c.published) >= publishEvery {
 		l.publish()
 	}
@@ -75,7 +78,7 @@ func (l *loop) publish() {
 	c := &l.counts
 	c.published = time.Now()
 	s := Stats{GeneratedTokens: c.generated, ComputedTokens: c.computed, Preemptions: c.parks, Drafted: c.drafted, Accepted: c.accepted,
-		Steps: c.steps, StepTime: c.stepTime, HostTime: c.host, Cache: l.cache.Stats(), Sequences: len(l.started)}
+		Steps: c.steps, StepTime: c.stepTime, DeviceTime: c.device, SampleTime: c.sample, HostTime: c.stepTime - c.device - c.sample, Cache: l.cache.Stats(), Sequences: len(l.started)}
 	for _, j := range l.jobs {
 		if j.started {
 			s.Running++

@@ -43,7 +43,9 @@ func (l *loop) turn() bool {
 	}
 	if l.compute(s) {
 		l.counted(time.Since(begin))
-		l.await()
+		if l.check != nil {
+			l.check()
+		}
 	}
 	l.parts = l.parts[:0]
 	return true
@@ -102,10 +104,6 @@ func (l *loop) start(j *job) {
 	}
 	if !j.started {
 		j.started = true
-		for _, b := range j.branches {
-			l.samplers.Add(1)
-			go b.run()
-		}
 	}
 }
 
@@ -221,7 +219,7 @@ func (l *loop) compute(s schedule.Step) bool {
 		l.abandon(err, now)
 		return false
 	}
-	l.deliver(logits, now)
+	l.deliver(logits)
 	s.Rows = l.rows
 	l.tell(func(plan *schedule.Scheduler) { plan.Done(now, s, l.took) })
 	l.counts.computed += uint64(len(b.IDs))
@@ -277,11 +275,11 @@ func (l *loop) abandon(err error, now time.Time) {
 	}
 }
 
-// deliver hands every branch its logits, which all are sampled at the same time, and waits until these have been read. A sampler that took
-// long the last time copies them and is not waited for.
-func (l *loop) deliver(logits []float32, now time.Time) {
+// deliver has the crew sample every branch's logits, and takes the tokens in. A sampler that took long the last time copies its logits and
+// is not waited for.
+func (l *loop) deliver(logits []float32) {
 	stride, at := l.engine.device.LogitsStride(), 0
-	l.fresh = 0
+	l.crew.hands = l.crew.hands[:0]
 	for i := range l.parts {
 		p := &l.parts[i]
 		if p.wanted == 0 {
@@ -290,7 +288,7 @@ func (l *loop) deliver(logits []float32, now time.Time) {
 		rows := logits[at*stride : (at+p.wanted-1)*stride+l.engine.model.Vocab]
 		at += p.wanted
 		b := p.branch
-		h := handover{logits: rows, stride: stride, drafts: b.tokens[len(b.tokens)-b.drafted:], read: &l.read}
+		h := handover{logits: rows, stride: stride, drafts: b.tokens[len(b.tokens)-b.drafted:]}
 		l.hand(b, h)
 		if j := b.job; !j.fanned { // the prompt is complete: every answer begins with this row
 			j.fanned = true
@@ -299,44 +297,26 @@ func (l *loop) deliver(logits []float32, now time.Time) {
 			}
 		}
 	}
-	waiting := time.Now()
-	l.read.Wait()
-	l.waited = time.Since(waiting)
+	begin := time.Now()
+	l.crew.run()
+	now := time.Now()
+	l.waited = now.Sub(begin)
+	for i := range l.crew.hands {
+		if h := &l.crew.hands[i]; h.done {
+			l.take(h.branch, now)
+		}
+	}
 }
 
 func (l *loop) hand(b *branch, h handover) {
-	b.sampling, b.handed = true, l.step
+	b.sampling = true
 	l.inHand++
-	if h.copy = b.slow; !h.copy {
-		l.fresh++
-	}
-	l.read.Add(1)
-	b.hand <- h
+	h.copy = b.slow
+	l.crew.hands = append(l.crew.hands, hand{branch: b, handover: h})
 }
 
 // slowSampler is when a sampler counts as slow: longer than this, and than an eighth of a step.
 const slowSampler = 2 * time.Millisecond
-
-// await waits for the tokens of the last step, which have been sampled but for the slow ones, to be written to their streams. A reader may
-// stall that: an answer that is late joins a later step.
-func (l *loop) await() {
-	if l.check != nil {
-		l.check()
-	}
-	l.timer.Reset(min(max(l.took/16, 500*time.Microsecond), 2*time.Millisecond))
-	defer l.timer.Stop()
-	for l.fresh > 0 {
-		select {
-		case <-l.wake:
-			if !l.receive() {
-				l.poke()
-				return
-			}
-		case <-l.timer.C:
-			return
-		}
-	}
-}
 
 // fill writes the batch; its slices are reused from step to step.
 func (l *loop) fill(parts []part) *kernels.Batch {

@@ -6,7 +6,6 @@ import (
 	"time"
 
 	"github.com/infer-go/infer/engine/arch"
-	"github.com/infer-go/infer/engine/schedule"
 )
 
 // Submit takes requests in and returns the stream of their answers. It returns as soon as they are in the queue. All of them are
@@ -65,10 +64,9 @@ func (l *loop) submit(s *Stream) error {
 	for i, j := range s.jobs {
 		l.lastID++
 		j.id = l.lastID
-		r := j.request
-		err := l.schedule.Submit(now, schedule.Job{ID: j.id, Lane: r.Lane, Priority: r.Priority, Deadline: r.Deadline, Tenant: r.Tenant,
-			Prompt: len(j.prompt), MaxNew: j.limit, Branches: len(j.branches), Arrived: now})
-		if err != nil {
+		job := j.scheduled()
+		job.Arrived = now
+		if err := l.schedule.Submit(now, job); err != nil {
 			for _, taken := range s.jobs[:i] {
 				l.schedule.Cancel(taken.id)
 			}

@@ -44,6 +44,7 @@ type Timeline struct {
 	Sampling  time.Duration // from a step's end until the token was chosen and written
 	Waiting   time.Duration // for steps of others
 	Parked    time.Duration // for memory
+	Preempted int           // times that it had to yield its memory or its turn
 	Delivery  time.Duration // for the reader
 }
 

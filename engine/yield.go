@@ -112,6 +112,7 @@ func (l *loop) park(b *branch, now time.Time) {
 		b.clock.enter(phaseParked, now)
 	}
 	l.counts.parks++
+	b.preempted.Add(1)
 }
 
 // drop ends a branch's sequence, for its tokens to be computed again.
@@ -124,6 +125,7 @@ func (l *loop) drop(b *branch, now time.Time) {
 		b.clock.enter(phaseParked, now)
 	}
 	l.counts.parks++
+	b.preempted.Add(1)
 }
 
 // parkLast parks the branch that began last, but not the one given; false where no other has pages.

@@ -74,6 +74,8 @@ static const struct cpu_variant *const variants[] = { // best first
 #if defined(__x86_64__)
     &infer_cpu_avx512bf16,
     &infer_cpu_avx512,
+    &infer_cpu_vnni256,
+    &infer_cpu_avxvnni,
     &infer_cpu_avx2,
 #elif defined(__aarch64__)
     &infer_cpu_neon_i8mm,

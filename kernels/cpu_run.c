@@ -594,7 +594,7 @@ int infer_cpu_run(void *device, const struct infer_batch *batch, const float **l
     d->active = infer_pace_threads(&d->pace, batch->rows);
     d->wait_ns = 0;
     int64_t begin = clock_ns();
-    infer_team_spare(d->team, batch->wanted_count > d->active); // more samplers than cores
+    infer_team_spare(d->team, batch->wanted_count > 1); // they are sampled on the other cores
     infer_team_run(d->team, d->active, walk, d);
     int64_t end = clock_ns();
     infer_pace_report(&d->pace, batch->rows, end - begin, d->wait_ns, end);

@@ -55,7 +55,7 @@ var statusErrors = map[C.int]error{C.INFER_ERR_MEMORY: ErrMemory, C.INFER_ERR_UN
 type DeviceOptions struct {
 	Threads int    // 0: one a core
 	Repack  bool   // interleave weights when a plan is prepared: faster, but the file's mapping is no longer what is read
-	Variant string // instruction set: "ref", "avx2", "avx512"; empty: $INFER_CPU, else the best this CPU has
+	Variant string // instruction set: "ref", "avx2", "avx512"...; empty: $INFER_CPU, else the best this CPU has
 	Mapped  bool   // the weights are read-only mappings of files: their pages may be given back once interleaved
 	FailNth int64  // tests: the n-th allocation or thread start inside the device fails; 0: none
 }
@@ -79,7 +79,7 @@ type Device struct {
 // Variants returns the names of the CPU variants that this machine can run, best first.
 func Variants() []string {
 	var names []string
-	for _, n := range []string{"avx512bf16", "avx512", "avx2", "neon-i8mm", "neon", "ref"} {
+	for _, n := range []string{"avx512bf16", "avx512", "vnni256", "avxvnni", "avx2", "neon-i8mm", "neon", "ref"} {
 		c := C.CString(n)
 		if C.variant_name(c) != nil {
 			names = append(names, n)

@@ -122,6 +122,28 @@ __attribute__((target("avx2"))) static int32_t multiply_avx2(int64_t rounds)
         sum += out[i];
     return sum;
 }
+
+__attribute__((target("avx2,avxvnni"))) static int32_t multiply_avxvnni(int64_t rounds)
+{
+    __m256i acc[10];
+    const __m256i w = _mm256_set1_epi32(0x01020304), x = _mm256_set1_epi32(0x7f017f01);
+#pragma GCC unroll 10
+    for (int i = 0; i < 10; i++)
+        acc[i] = _mm256_set1_epi32(i);
+    for (int64_t r = 0; r < rounds; r++) {
+#pragma GCC unroll 10
+        for (int i = 0; i < 10; i++)
+            acc[i] = _mm256_dpbusd_avx_epi32(acc[i], w, x);
+    }
+    int32_t out[8], sum = 0;
+#pragma GCC unroll 10
+    for (int i = 1; i < 10; i++)
+        acc[0] = _mm256_add_epi32(acc[0], acc[i]);
+    _mm256_storeu_si256((__m256i *)out, acc[0]);
+    for (int i = 0; i < 8; i++)
+        sum += out[i];
+    return sum;
+}
 #endif
 
 void *infer_peak_alloc(int64_t bytes)
@@ -159,6 +181,10 @@ int64_t infer_peak_multiply(int64_t rounds, int32_t *sink)
     if (__builtin_cpu_supports("avx512vnni")) {
         *sink = multiply_avx512(rounds);
         return 12 * 64;
+    }
+    if (__builtin_cpu_supports("avxvnni")) {
+        *sink = multiply_avxvnni(rounds);
+        return 10 * 32;
     }
     if (__builtin_cpu_supports("avx2")) {
         *sink = multiply_avx2(rounds);

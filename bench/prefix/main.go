@@ -1,7 +1,10 @@
 // Command prefix measures what a known beginning saves: the time to the first token of a random prompt that is new, and of others that share
 // nine tenths of it. The cache holds what the prompts before left in it.
 //
+// With -labels it measures what scoring that many labels behind a new prompt costs, against reading the prompt alone.
+//
 //	go run ./bench/prefix -m model.gguf -p 1024
+//	go run ./bench/prefix -m model.gguf -p 500 -labels 20
 package main
 
 import (
@@ -18,23 +21,32 @@ func main() {
 	model := flag.String("m", "", "GGUF file")
 	prompt := flag.Int("p", 1024, "tokens of a prompt")
 	threads := flag.Int("t", 0, "threads; 0: all cores")
+	labels := flag.Int("labels", 0, "measure a classification among so many labels instead")
 	flag.Parse()
-	if *model == "" || *prompt < 10 || flag.NArg() > 0 {
+	if *model == "" || *prompt < 10 || *labels < 0 || flag.NArg() > 0 {
 		flag.Usage()
 		os.Exit(2)
 	}
-	if err := measure(*model, *prompt, *threads); err != nil {
+	if err := run(*model, *prompt, *threads, *labels); err != nil {
 		fmt.Fprintln(os.Stderr, "prefix:", err)
 		os.Exit(1)
 	}
 }
 
-func measure(model string, prompt, threads int) error {
+func run(model string, prompt, threads, labels int) error {
 	e, err := engine.Open(model, engine.Options{Context: 2 * prompt, Threads: threads})
 	if err != nil {
 		return err
 	}
 	defer e.Close()
+	if labels > 0 {
+		return classify(e, prompt, labels)
+	}
+	return share(e, prompt)
+}
+
+// share prints the times to the first token of a prompt that is new, and of others that share nine tenths of it.
+func share(e *engine.Engine, prompt int) error {
 	random := rand.New(rand.NewPCG(1, 2))
 	tokens := make([]int32, prompt)
 	follow := func(from int) {

@@ -1,11 +1,16 @@
 package main
 
 import (
+	"bytes"
 	"encoding/json"
+	"errors"
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
+	"syscall"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -56,4 +61,36 @@ func TestBenchTrafficRefuses(t *testing.T) {
 		_, err := runTemplateCommand(append([]string{"bench", "-m", model}, args...)...)
 		assert.ErrorContains(t, err, want)
 	}
+}
+
+// interrupter sends this process a signal when it sees the load begin.
+type interrupter struct {
+	bytes.Buffer
+	once sync.Once
+}
+
+func (w *interrupter) Write(p []byte) (int, error) {
+	n, err := w.Buffer.Write(p)
+	if strings.Contains(w.String(), " requests over ") {
+		w.once.Do(func() { err = errors.Join(err, syscall.Kill(syscall.Getpid(), syscall.SIGINT)) })
+	}
+	return n, err
+}
+
+// Ctrl-C ends the load; what was measured is printed.
+func TestBenchTrafficInterrupted(t *testing.T) {
+	model := tinymodel.WriteLlama(t)
+	var out bytes.Buffer
+	root := newRoot()
+	root.SetArgs([]string{"bench", "--traffic", "-m", model, "-t", "1", "--rate", "0.01", "--requests", "1000", "--json"})
+	root.SetOut(&out)
+	root.SetErr(&interrupter{})
+	begin := time.Now()
+	require.NoError(t, root.Execute())
+	assert.Less(t, time.Since(begin), time.Minute, "the load would take a day")
+	var report traffic.Report
+	require.NoError(t, json.Unmarshal(out.Bytes(), &report), out.String())
+	assert.False(t, report.Complete)
+	require.NotEmpty(t, report.Lanes)
+	assert.Less(t, report.Lanes[0].Requests, 1000)
 }

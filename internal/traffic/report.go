@@ -54,8 +54,10 @@ type Summary struct {
 	Finished  int            `json:"finished"`
 	Cancelled int            `json:"cancelled"`
 	Failed    int            `json:"failed"`
-	Refused   map[string]int `json:"refused,omitempty"` // by reason
-	Errors    map[string]int `json:"errors,omitempty"`  // of the failed ones
+	Refused   map[string]int `json:"refused,omitempty"`          // by reason
+	RetryIn   *Spread        `json:"retry_in_seconds,omitempty"` // what refusals advised
+	Errors    map[string]int `json:"errors,omitempty"`           // of the failed ones
+	Preempted int            `json:"preemptions"`                // of finished ones
 
 	TTFT  Spread `json:"ttft_seconds"`
 	ITL   Spread `json:"itl_seconds"`
@@ -112,7 +114,7 @@ func Summarize(r *Result, t Targets) *Report {
 
 func summarize(name string, outcomes []Outcome, took time.Duration, t Targets, want func(*Outcome) bool) Summary {
 	s := Summary{Lane: name, Refused: map[string]int{}, Errors: map[string]int{}}
-	var first, gaps, total []float64
+	var first, gaps, total, retry []float64
 	for i := range outcomes {
 		o := &outcomes[i]
 		if !want(o) {
@@ -122,6 +124,9 @@ func summarize(name string, outcomes []Outcome, took time.Duration, t Targets, w
 		switch {
 		case o.Refused != "":
 			s.Refused[o.Refused]++
+			if o.RetryIn > 0 {
+				retry = append(retry, o.RetryIn.Seconds())
+			}
 		case o.Cancelled:
 			s.Cancelled++
 		case o.Err != nil || !o.Finished:
@@ -132,6 +137,7 @@ func summarize(name string, outcomes []Outcome, took time.Duration, t Targets, w
 			s.PromptTokens += o.Prompt
 			s.CachedTokens += o.Cached
 			s.GeneratedTokens += o.Generated
+			s.Preempted += o.Preempted
 			total = append(total, o.Total.Seconds())
 		}
 		if o.Generated > 0 { // the waits of those that were cancelled later are no less true
@@ -145,6 +151,10 @@ func summarize(name string, outcomes []Outcome, took time.Duration, t Targets, w
 		}
 	}
 	s.TTFT, s.ITL, s.Total = spread(first), spread(gaps), spread(total)
+	if len(retry) > 0 {
+		advised := spread(retry)
+		s.RetryIn = &advised
+	}
 	if seconds := took.Seconds(); seconds > 0 {
 		s.RequestsPerSecond, s.Goodput = float64(s.Finished)/seconds, float64(s.Good)/seconds
 		s.PromptPerSecond, s.GeneratedPerSecond = float64(s.PromptTokens)/seconds, float64(s.GeneratedTokens)/seconds
@@ -159,14 +169,14 @@ func summarize(name string, outcomes []Outcome, took time.Duration, t Targets, w
 func (r *Report) Print(out io.Writer) {
 	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', tabwriter.AlignRight)
 	ms := func(seconds float64) string { return fmt.Sprintf("%.1f", 1e3*seconds) }
-	fmt.Fprintln(w, "lane\trequests\tfinished\trefused\tcancelled\tfailed\trequests/s\tprompt tokens/s\ttokens/s\tcache hits\tgood\t")
+	fmt.Fprintln(w, "lane\trequests\tfinished\trefused\tcancelled\tfailed\trequests/s\tprompt tokens/s\ttokens/s\tcache hits\tpreempted\tgood\t")
 	for _, s := range r.Lanes {
 		refused := 0
 		for _, n := range s.Refused {
 			refused += n
 		}
-		fmt.Fprintf(w, "%s\t%d\t%d\t%d\t%d\t%d\t%.2f\t%.1f\t%.1f\t%.1f %%\t%d (%.2f/s)\t\n", s.Lane, s.Requests, s.Finished, refused, s.Cancelled, s.Failed,
-			s.RequestsPerSecond, s.PromptPerSecond, s.GeneratedPerSecond, 100*s.HitRate, s.Good, s.Goodput)
+		fmt.Fprintf(w, "%s\t%d\t%d\t%d\t%d\t%d\t%.2f\t%.1f\t%.1f\t%.1f %%\t%d\t%d (%.2f/s)\t\n", s.Lane, s.Requests, s.Finished, refused, s.Cancelled, s.Failed,
+			s.RequestsPerSecond, s.PromptPerSecond, s.GeneratedPerSecond, 100*s.HitRate, s.Preempted, s.Good, s.Goodput)
 	}
 	w.Flush()
 	fmt.Fprintln(w, "\nlane\tms\tcount\tmean\tp50\tp95\tp99\tmax\t")
@@ -184,6 +194,9 @@ func (r *Report) Print(out io.Writer) {
 	if s := r.Lanes[0]; len(s.Refused)+len(s.Errors) > 0 {
 		for _, reason := range slices.Sorted(maps.Keys(s.Refused)) {
 			fmt.Fprintf(out, "refused: %d, %s\n", s.Refused[reason], reason)
+		}
+		if s.RetryIn != nil {
+			fmt.Fprintf(out, "refusals advised to come again in %.1f s at p50, %.1f at most\n", s.RetryIn.P50, s.RetryIn.Max)
 		}
 		for _, err := range slices.Sorted(maps.Keys(s.Errors)) {
 			fmt.Fprintf(out, "failed: %d, %s\n", s.Errors[err], err)

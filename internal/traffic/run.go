@@ -38,6 +38,7 @@ type Outcome struct {
 	Prompt    int             // tokens
 	Cached    int             // of them, found in the cache
 	Generated int             // tokens
+	Preempted int             // times
 }
 
 // Result is a load that was run.
@@ -158,7 +159,7 @@ func (o *Outcome) read(s *engine.Stream, first func()) {
 		o.Generated++
 		o.Total = event.At
 		if u := event.Usage; u != nil {
-			o.Prompt, o.Cached, o.Finished = u.PromptTokens, u.CachedTokens, true
+			o.Prompt, o.Cached, o.Preempted, o.Finished = u.PromptTokens, u.CachedTokens, u.Timeline.Preempted, true
 		}
 	}
 }

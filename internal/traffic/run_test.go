@@ -190,3 +190,27 @@ func writeTrace(t *testing.T, path string) {
 	}
 	require.NoError(t, os.WriteFile(path, []byte(b.String()), 0o600))
 }
+
+// A queue of one refuses what comes meanwhile, with advice; memory for one answer makes the batch lane yield to an online request.
+func TestReportOfRefusalsAndPreemptions(t *testing.T) {
+	e := open(t, engine.Options{Sequences: 1, Context: 2048, Queue: 1})
+	arrivals := []Arrival{{Prompt: own(1, 8), Output: 400, Lane: schedule.Batch}}
+	for i := range 8 {
+		arrivals = append(arrivals, Arrival{Prompt: own(uint64(10+i), 8), Output: 300})
+	}
+	r, err := Run(context.Background(), e, arrivals, afterFirst(1))
+	require.NoError(t, err)
+	report := Summarize(r, Targets{})
+	require.Len(t, report.Lanes, 3)
+	online, batch := report.Lanes[1], report.Lanes[2]
+	require.NotNil(t, online.RetryIn)
+	assert.Positive(t, online.Refused[schedule.RefusedQueue.String()])
+	assert.Equal(t, online.RetryIn.Count, online.Refused[schedule.RefusedQueue.String()])
+	assert.Positive(t, online.RetryIn.P50)
+	assert.Positive(t, batch.Preempted)
+	assert.Zero(t, online.Preempted)
+	assert.Nil(t, batch.RetryIn)
+	var text strings.Builder
+	report.Print(&text)
+	assert.Contains(t, text.String(), "refusals advised to come again in ")
+}
