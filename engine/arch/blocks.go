@@ -43,11 +43,13 @@ func (p *plan) project(x kernels.Ref, m linear, scale float32, residual kernels.
 type qkNorm int
 
 const (
-	noQKNorm         qkNorm = iota
-	headNorm                // each head, all with the same weight
-	headsNorm               // each head with a weight of its own, where the file has them
-	rowNorm                 // all heads of a token together
-	rowNormIfPresent        // the same, with a bias, where the file has them
+	noQKNorm          qkNorm = iota
+	headNorm                 // each head, all with the same weight
+	headNormIfPresent        // the same, where the file has the weights
+	headNormRotated          // each head after its rotation
+	headsNorm                // each head with a weight of its own, where the file has them
+	rowNorm                  // all heads of a token together
+	rowNormIfPresent         // the same, with a bias, where the file has them
 )
 
 // attention describes a layer's attention.
@@ -75,30 +77,13 @@ func (p *plan) attend(l *layer, h kernels.Ref, a attention) kernels.Ref {
 	} else {
 		q, k, v = p.qkv(l, h, a)
 	}
-	switch a.norm {
-	case headNorm:
-		q = p.headNorm(q, l.vector("attn_q_norm.weight", a.keyDim), a.heads)
-		k = p.headNorm(k, l.vector("attn_k_norm.weight", a.keyDim), a.kvHeads)
-	case headsNorm:
-		if l.has("attn_q_norm.weight") {
-			q = p.headNorm(q, l.floats(l.prefix+"attn_q_norm.weight", a.keyDim, a.heads), a.heads)
-		}
-		if l.has("attn_k_norm.weight") {
-			k = p.headNorm(k, l.floats(l.prefix+"attn_k_norm.weight", a.keyDim, a.kvHeads), a.kvHeads)
-		}
-	case rowNorm:
-		q = p.headNorm(q, l.vector("attn_q_norm.weight", a.heads*a.keyDim), 1)
-		k = p.headNorm(k, l.vector("attn_k_norm.weight", a.kvHeads*a.keyDim), 1)
-	}
-	if a.norm == rowNormIfPresent && l.has("attn_q_norm.weight") {
-		q = p.norm(q, l.norm("attn_q_norm", a.heads*a.keyDim))
-	}
-	if a.norm == rowNormIfPresent && l.has("attn_k_norm.weight") {
-		k = p.norm(k, l.norm("attn_k_norm", a.kvHeads*a.keyDim))
-	}
+	q, k = p.normQK(l, q, k, a)
 	if a.angles != none {
 		q = p.Rope(q, a.angles, a.heads, a.keyDim, 0, a.style)
 		k = p.Rope(k, a.angles, a.kvHeads, a.keyDim, 0, a.style)
+	}
+	if a.norm == headNormRotated {
+		q, k = p.normHeads(l, q, k, a)
 	}
 	s := kernels.AttentionSpec{Heads: a.heads, Scale: a.scale, Softcap: a.softcap, ALiBi: a.alibi, Sinks: a.sinks, BothWays: a.bothWays}
 	if window := a.window; a.bothWays {
@@ -112,6 +97,42 @@ func (p *plan) attend(l *layer, h kernels.Ref, a attention) kernels.Ref {
 	} else {
 		return p.Element(kernels.ElMulAct, kernels.ActSigmoid, out, gate, 1, 0)
 	}
+}
+
+// normQK normalises queries and keys before their rotation.
+func (p *plan) normQK(l *layer, q, k kernels.Ref, a attention) (kernels.Ref, kernels.Ref) {
+	hasQ, hasK := l.has("attn_q_norm.weight"), l.has("attn_k_norm.weight")
+	switch a.norm {
+	case headNorm:
+		return p.normHeads(l, q, k, a)
+	case headNormIfPresent:
+		if hasQ || hasK {
+			return p.normHeads(l, q, k, a)
+		}
+	case headsNorm:
+		if hasQ {
+			q = p.headNorm(q, l.floats(l.prefix+"attn_q_norm.weight", a.keyDim, a.heads), a.heads)
+		}
+		if hasK {
+			k = p.headNorm(k, l.floats(l.prefix+"attn_k_norm.weight", a.keyDim, a.kvHeads), a.kvHeads)
+		}
+	case rowNorm:
+		q = p.headNorm(q, l.vector("attn_q_norm.weight", a.heads*a.keyDim), 1)
+		k = p.headNorm(k, l.vector("attn_k_norm.weight", a.kvHeads*a.keyDim), 1)
+	case rowNormIfPresent:
+		if hasQ {
+			q = p.norm(q, l.norm("attn_q_norm", a.heads*a.keyDim))
+		}
+		if hasK {
+			k = p.norm(k, l.norm("attn_k_norm", a.kvHeads*a.keyDim))
+		}
+	}
+	return q, k
+}
+
+func (p *plan) normHeads(l *layer, q, k kernels.Ref, a attention) (kernels.Ref, kernels.Ref) {
+	q = p.headNorm(q, l.vector("attn_q_norm.weight", a.keyDim), a.heads)
+	return q, p.headNorm(k, l.vector("attn_k_norm.weight", a.keyDim), a.kvHeads)
 }
 
 // gatedQKV projects h to queries, keys, values and a gate of the queries' width.

@@ -77,21 +77,10 @@ func readMLA(c Config) mla {
 // gating returns the router's function. Files from before V3 do not name it; nor do some of GLM-4.7-Flash, which are known by
 // their shape.
 func (mla) gating(c Config) kernels.Gating {
-	n := c.countOr("expert_gating_func", 0, 0)
-	if n == 0 && (c.Layers == 47 || c.Layers == 48) && c.Vocab == 154880 {
-		n = 2
+	if (c.Layers == 47 || c.Layers == 48) && c.Vocab == 154880 {
+		return c.gating(kernels.GateSigmoid)
 	}
-	switch n {
-	case 0, 1:
-		return kernels.GateSoftmax
-	case 2:
-		return kernels.GateSigmoid
-	case 3:
-		return kernels.GateSoftmaxChosen
-	default:
-		c.fault("expert_gating_func", fmt.Sprint(n), "1 (softmax), 2 (sigmoid) or 3 (softmax of the chosen)")
-		return kernels.GateSoftmax
-	}
+	return c.gating(kernels.GateSoftmax)
 }
 
 // attendLatent is attention over the latent. Result: [tokens, heads*value].

@@ -1,6 +1,8 @@
 package arch
 
 import (
+	"fmt"
+
 	"github.com/infer-go/infer/engine/gguf"
 	"github.com/infer-go/infer/kernels"
 )
@@ -18,6 +20,23 @@ type experts struct {
 	choiceBias bool // the router may have a bias for the choice alone
 	biased     bool // the file must have biases of the router and the experts
 	plain      bool // experts have no gate
+}
+
+// gating is the router's function that the file names, or the architecture's.
+func (c Config) gating(otherwise kernels.Gating) kernels.Gating {
+	switch n := c.countOr("expert_gating_func", 0, 0); n {
+	case 0:
+		return otherwise
+	case 1:
+		return kernels.GateSoftmax
+	case 2:
+		return kernels.GateSigmoid
+	case 3:
+		return kernels.GateSoftmaxChosen
+	default:
+		c.fault("expert_gating_func", fmt.Sprint(n), "1 (softmax), 2 (sigmoid) or 3 (softmax of the chosen)")
+		return otherwise
+	}
 }
 
 // expertFFN sends each token through its chosen experts and adds up their results and the residual.

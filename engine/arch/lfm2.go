@@ -2,11 +2,12 @@ package arch
 
 import "github.com/infer-go/infer/kernels"
 
-// lfm2 records the LFM2 forward pass: attention in layers with key heads, else a short convolution; both before a gated network.
+// lfm2 records the LFM2 forward pass: attention in layers with key heads, else a short convolution; both before a gated network, or in
+// the mixture of experts after its first layers before experts, whose router has a bias for the choice alone.
 func lfm2(p *plan, w *weights, c Config) {
 	x := p.embed(w, 1)
 	angles := p.angles(c.Rope, nil)
-	taps := c.count("shortconv.l_cache")
+	taps, leading := c.count("shortconv.l_cache"), c.countOr("leading_dense_block_count", 0, 0)
 	for i := range c.Layers {
 		l := w.layer(i)
 		h := p.norm(x, l.norm("attn_norm", c.Dim))
@@ -18,7 +19,13 @@ func lfm2(p *plan, w *weights, c Config) {
 			x = p.output(l, p.attend(l, h, a), a, 1, x)
 		}
 		h = p.norm(x, l.norm("ffn_norm", c.Dim))
-		x = p.gatedFFN(l, h, ffnDense, c.FF[i], kernels.ActSiLU, 1, x)
+		if c.Experts == 0 || i < leading {
+			x = p.gatedFFN(l, h, ffnDense, c.FF[i], kernels.ActSiLU, 1, x)
+			continue
+		}
+		e := experts{width: c.count("expert_feed_forward_length"), act: kernels.ActSiLU, gating: c.gating(kernels.GateSigmoid), normalise: true, choiceBias: true,
+			scale: c.numberOr("expert_weights_scale", 0)}
+		x = p.expertFFN(l, h, e, x)
 	}
 	last := "token_embd_norm" // the output's norm, by the name that these files give it
 	if w.has("output_norm.weight") {
