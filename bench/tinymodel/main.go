@@ -18,7 +18,7 @@ const usage = `usage: tinymodel [-specs DIR] COMMAND
   list                                the specs and their cases
   write [-o FILE] [-seed S -n N] CASE make a case's model; with -n, random case N of the case's architecture
   golden -peers DIR [CASE...]         write golden files of the cases, or of all
-  check -peers DIR [-seed S] [-count N] [-type T] [ARCH...]
+  check -peers DIR [-seed S] [-count N] [-v] [ARCH...]
                                       compare with llama.cpp on random cases of the architectures, or of all
 `
 
@@ -47,7 +47,6 @@ func run(dir string, args []string) error {
 	f.Uint64Var(&o.seed, "seed", 1, "of random cases")
 	f.IntVar(&o.count, "count", 4, "random cases of an architecture")
 	number := f.Int("n", -1, "number of a random case")
-	f.StringVar(&o.quant, "type", "", "data type of the matrices, as infer quantize names it (default: F32)")
 	f.BoolVar(&o.verbose, "v", false, "print each case's variables")
 	if err := f.Parse(args[1:]); err != nil {
 		return err
@@ -104,10 +103,10 @@ func write(specs []*modelspec.Spec, args []string, path string, seed uint64, num
 
 // options of golden and check.
 type options struct {
-	dir, peers, quant string
-	seed              uint64
-	count             int
-	verbose           bool
+	dir, peers string
+	seed       uint64
+	count      int
+	verbose    bool
 }
 
 // choose returns the specs that are named, by architecture or file, or all.

@@ -20,6 +20,7 @@ import (
 	"github.com/infer-go/infer/engine"
 	"github.com/infer-go/infer/engine/arch"
 	"github.com/infer-go/infer/internal/fixtures"
+	"github.com/infer-go/infer/internal/modelspec"
 )
 
 // golden is a case of the corpus with the engine's result on it.
@@ -56,7 +57,8 @@ func TestModelsDocumentListsTheTable(t *testing.T) {
 	text, err := os.ReadFile(filepath.Join(fixtures.Root(t), "docs", "models.md"))
 	require.NoError(t, err)
 	for _, row := range arch.Known() {
-		assert.Contains(t, string(text), fmt.Sprintf("| `%s` | %s | %s |", row.Name, row.Models, row.Notes))
+		line := fmt.Sprintf("| `%s` | %s | %s |", row.Name, row.Models, row.Notes)
+		assert.True(t, strings.Contains(string(text), line), "docs/models.md has no line %s", line)
 	}
 }
 
@@ -86,6 +88,32 @@ func goldens(t *testing.T) []golden {
 		target := floats(t, filepath.Join(dir, "logits_exact.f32"), filepath.Join(dir, "logits_ref.f32"))
 		g.exact = measure(t, filepath.Join(dir, "model.gguf"), tokens, target, "f32")
 		g.half = measure(t, filepath.Join(dir, "model.gguf"), tokens, target, "f16")
+		out = append(out, g)
+	}
+	return append(out, tinyGoldens(t)...)
+}
+
+// tinyGoldens runs the random models that are made from specs.
+func tinyGoldens(t *testing.T) []golden {
+	t.Helper()
+	dir := filepath.Join(fixtures.Root(t), "testdata", "tiny")
+	specs, err := modelspec.Load(os.DirFS(dir))
+	require.NoError(t, err)
+	index, err := modelspec.ReadGoldens(os.DirFS(dir))
+	require.NoError(t, err)
+	var out []golden
+	for _, known := range index {
+		s, c, ok := modelspec.Find(specs, known.Case)
+		require.True(t, ok, known.Case)
+		m, err := s.Model(c)
+		require.NoError(t, err)
+		data, err := m.Bytes()
+		require.NoError(t, err)
+		path := filepath.Join(t.TempDir(), "model.gguf")
+		require.NoError(t, os.WriteFile(path, data, 0o600))
+		target := floats(t, filepath.Join(dir, "golden", known.Case+".f32"))
+		g := golden{name: known.Case, exact: measure(t, path, m.Ids(), target, "f32"), half: measure(t, path, m.Ids(), target, "f16")}
+		g.meta.Group, g.meta.Arch, g.meta.Errors.Default = "arch", known.Arch, known.Default
 		out = append(out, g)
 	}
 	return out
@@ -160,8 +188,8 @@ func measureVectors(t *testing.T, dir string, tokens []int32, cache string) floa
 
 const intro = `# Models
 
-Written by ` + "`go test ./engine/arch -run TestModelsDocument -update`" + ` from the table in engine/arch/archs.go and the conformance corpus; a test fails
-when it is stale. An architecture is what a GGUF file calls its own in ` + "`general.architecture`" + `; others are refused by name.
+Written by ` + "`go test ./engine/arch -run TestModelsDocument -update`" + ` from the table in engine/arch/archs.go, the conformance corpus, and the random
+models of testdata/tiny (tiny-*); a test fails when it is stale. An architecture is what a GGUF file calls its own in ` + "`general.architecture`" + `; others are refused by name.
 
 ## Architectures
 

@@ -13,7 +13,7 @@ func (s *Spec) Random(seed uint64, n int) (Case, *Model, error) {
 	fmt.Fprintf(h, "%s %d", s.Arch, n)
 	r := rand.New(rand.NewPCG(seed, h.Sum64()))
 	base := s.Cases[n%len(s.Cases)] // the special variables of each case in turn
-	for {
+	for range 1000 {
 		c := Case{Name: fmt.Sprintf("%s-%d-%d", base.Name, seed, n)}
 		c.Sets = append(c.Sets, base.Sets...)
 		for _, v := range s.vary {
@@ -36,6 +36,7 @@ func (s *Spec) Random(seed uint64, n int) (Case, *Model, error) {
 		m, err := s.Model(c)
 		return c, m, err
 	}
+	return Case{}, nil, fmt.Errorf("case %s of %s: no draw has as many experts as it uses", base.Name, s.Arch)
 }
 
 func (c Case) sets(name string) bool {
