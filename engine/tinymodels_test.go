@@ -7,6 +7,7 @@ import (
 	"math"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -42,7 +43,11 @@ func TestTinyModels(t *testing.T) {
 			path := filepath.Join(t.TempDir(), "model.gguf")
 			require.NoError(t, os.WriteFile(path, data, 0o600))
 			want := readFloats(t, filepath.Join(dir, "golden", g.Case+".f32"))
-			assert.LessOrEqual(t, tinyDistance(t, path, m.Ids(), "f32", want), 2e-5, "relative L2, F32 cache")
+			bound := 2e-5
+			if strings.Contains(g.Arch, "gemma") || g.Arch == "starcoder2" {
+				bound = 1e-3 // llama.cpp looks its GELU up in a table of F16
+			}
+			assert.LessOrEqual(t, tinyDistance(t, path, m.Ids(), "f32", want), bound, "relative L2, F32 cache")
 			assert.LessOrEqual(t, tinyDistance(t, path, m.Ids(), "f16", want), math.Max(1e-3, 2*g.Default), "relative L2, F16 cache")
 		})
 	}

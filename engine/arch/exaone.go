@@ -2,6 +2,21 @@ package arch
 
 import "github.com/infer-go/infer/kernels"
 
+// exaone records the forward pass of EXAONE 3.0 and 3.5: Llama, rotated by halves of a head.
+func exaone(p *plan, w *weights, c Config) {
+	x := p.embed(w, 1)
+	angles := p.angles(c.Rope, w.ropeFactors(c))
+	for i := range c.Layers {
+		l := w.layer(i)
+		a := c.attention(i)
+		a.angles, a.style = angles, kernels.RopeHalves
+		x = p.output(l, p.attend(l, p.norm(x, l.norm("attn_norm", c.Dim)), a), a, 1, x)
+		h := p.norm(x, l.norm("ffn_norm", c.Dim))
+		x = p.gatedFFN(l, h, ffnDense, c.FF[i], kernels.ActSiLU, 1, x)
+	}
+	p.logits(w, x, w.norm("output_norm", c.Dim), 1, 0)
+}
+
 // exaone4 records the EXAONE 4.0 forward pass: norms after each block instead of before it, and on each query and key head. The 32B, known
 // by its 64 layers, has a sliding window on three of four layers, and rotates on these alone.
 func exaone4(p *plan, w *weights, c Config) {

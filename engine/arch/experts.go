@@ -74,6 +74,18 @@ func (p *plan) expertFFN(l *layer, h kernels.Ref, e experts, residual kernels.Re
 	return p.ExpertSum(p.scaled(p.Experts(inner, down.weight, ids, plain), h, ids, down), shares, residual)
 }
 
+// mixture is a network in the first leading layers; then experts, with shared ones of that width together beside them where it is not 0.
+func (p *plan) mixture(l *layer, h kernels.Ref, i, leading int, e experts, shared int, residual kernels.Ref) kernels.Ref {
+	if i < leading {
+		return p.gatedFFN(l, h, ffnDense, p.c.FF[i], e.act, 1, residual)
+	}
+	x := p.expertFFN(l, h, e, residual)
+	if shared > 0 {
+		x = p.gatedFFN(l, h, ffnShared, shared, e.act, 1, x)
+	}
+	return x
+}
+
 // expertGate is act(gate h) * up h, for each chosen expert.
 func (p *plan) expertGate(h, ids kernels.Ref, gate, up stack, e experts) kernels.Ref {
 	s := kernels.NoEpilogue

@@ -17,14 +17,7 @@ func glm4MoE(p *plan, w *weights, c Config) {
 		a.angles, a.style, a.norm = angles, kernels.RopeHalves, headNormIfPresent
 		x = p.output(l, p.attend(l, p.norm(x, l.norm("attn_norm", c.Dim)), a), a, 1, x)
 		h := p.norm(x, l.norm("post_attention_norm", c.Dim))
-		if i < leading {
-			x = p.gatedFFN(l, h, ffnDense, c.FF[i], kernels.ActSiLU, 1, x)
-			continue
-		}
-		x = p.expertFFN(l, h, e, x)
-		if shared > 0 {
-			x = p.gatedFFN(l, h, ffnShared, shared*e.width, kernels.ActSiLU, 1, x)
-		}
+		x = p.mixture(l, h, i, leading, e, shared*e.width, x)
 	}
 	p.logits(w, x, w.norm("output_norm", c.Dim), 1, 0)
 }

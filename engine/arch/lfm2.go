@@ -19,13 +19,13 @@ func lfm2(p *plan, w *weights, c Config) {
 			x = p.output(l, p.attend(l, h, a), a, 1, x)
 		}
 		h = p.norm(x, l.norm("ffn_norm", c.Dim))
-		if c.Experts == 0 || i < leading {
+		if c.Experts == 0 {
 			x = p.gatedFFN(l, h, ffnDense, c.FF[i], kernels.ActSiLU, 1, x)
 			continue
 		}
 		e := experts{width: c.count("expert_feed_forward_length"), act: kernels.ActSiLU, gating: c.gating(kernels.GateSigmoid), normalise: true, choiceBias: true,
 			scale: c.numberOr("expert_weights_scale", 0)}
-		x = p.expertFFN(l, h, e, x)
+		x = p.mixture(l, h, i, leading, e, 0, x)
 	}
 	last := "token_embd_norm" // the output's norm, by the name that these files give it
 	if w.has("output_norm.weight") {
