@@ -9,11 +9,13 @@ import (
 	"maps"
 	"math"
 	"math/rand/v2"
+	"os"
 	"slices"
 	"strings"
 	"testing"
 
 	"github.com/infer-go/infer/engine/gguf"
+	"github.com/infer-go/infer/internal/modelspec"
 	"github.com/infer-go/infer/kernels"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -33,7 +35,7 @@ type blob struct {
 	kind   gguf.Type // F32, F16, BF16 or, as raw words, another of 4 bytes
 }
 
-// sketchKeys are the keys of a tiny model of each architecture, beyond sketchSizes.
+// sketchKeys are the keys of a tiny model of an architecture beyond newSketch's; others take them from their spec in testdata/tiny.
 var sketchKeys = map[string]map[string]any{
 	"bert":            {"pooling_type": uint32(1)},
 	"gemma-embedding": {"block_count": uint32(6), "attention.sliding_window": uint32(4), "pooling_type": uint32(1)},
@@ -64,22 +66,6 @@ var sketchKeys = map[string]map[string]any{
 	"smollm3":         {"block_count": uint32(4)},
 	"stablelm":        {"rope.dimension_count": uint32(4)},
 	"starcoder2":      {},
-	"arcee":           {},
-	"bailingmoe2":     {"rope.dimension_count": uint32(4), "leading_dense_block_count": uint32(1), "expert_count": uint32(4), "expert_used_count": uint32(2), "expert_feed_forward_length": uint32(16), "expert_shared_count": uint32(1), "expert_gating_func": uint32(2), "expert_weights_norm": true, "expert_group_count": uint32(2), "expert_group_used_count": uint32(1)},
-	"deepseek":        {"leading_dense_block_count": uint32(1), "expert_count": uint32(4), "expert_used_count": uint32(2), "expert_feed_forward_length": uint32(16), "expert_shared_count": uint32(2)},
-	"dots1":           {"leading_dense_block_count": uint32(1), "expert_count": uint32(4), "expert_used_count": uint32(2), "expert_feed_forward_length": uint32(16), "expert_shared_count": uint32(2), "expert_gating_func": uint32(2), "expert_weights_norm": true, "expert_weights_scale": float32(1.5)},
-	"ernie4_5":        {},
-	"ernie4_5-moe":    {"leading_dense_block_count": uint32(1), "expert_count": uint32(4), "expert_used_count": uint32(2), "expert_feed_forward_length": uint32(16), "expert_shared_feed_forward_length": uint32(16)},
-	"exaone":          {},
-	"exaone4":         {"block_count": uint32(4)},
-	"glm4moe":         {"rope.dimension_count": uint32(4), "leading_dense_block_count": uint32(1), "expert_count": uint32(4), "expert_used_count": uint32(2), "expert_feed_forward_length": uint32(16), "expert_shared_count": uint32(1)},
-	"hunyuan-dense":   {},
-	"hunyuan-moe":     {"expert_count": uint32(4), "expert_used_count": uint32(2), "expert_feed_forward_length": uint32(16), "expert_shared_feed_forward_length": uint32(16)},
-	"internlm2":       {},
-	"lfm2moe":         {"attention.head_count_kv": []int32{0, 2}, "shortconv.l_cache": uint32(3), "leading_dense_block_count": uint32(1), "expert_count": uint32(4), "expert_used_count": uint32(2), "expert_feed_forward_length": uint32(16), "expert_gating_func": uint32(2)},
-	"minimax-m2":      {"rope.dimension_count": uint32(4), "expert_count": uint32(4), "expert_used_count": uint32(2), "expert_feed_forward_length": uint32(16), "expert_gating_func": uint32(2)},
-	"nemotron":        {"rope.dimension_count": uint32(4)},
-	"seed_oss":        {},
 	"falcon-h1":       {"ssm.conv_kernel": uint32(4), "ssm.inner_size": uint32(40), "ssm.state_size": uint32(8), "ssm.time_step_rank": uint32(4), "ssm.group_count": uint32(2)},
 	"granitehybrid":   {"attention.head_count_kv": []int32{0, 2}, "logit_scale": float32(2), "ssm.conv_kernel": uint32(4), "ssm.inner_size": uint32(48), "ssm.state_size": uint32(8), "ssm.time_step_rank": uint32(4), "ssm.group_count": uint32(1)},
 	"lfm2":            {"attention.head_count_kv": []int32{0, 2}, "shortconv.l_cache": uint32(3)},
@@ -106,7 +92,11 @@ func newSketch(t testing.TB, arch string, keys map[string]any) *sketch {
 	} else {
 		s.keys["attention.layer_norm_rms_epsilon"] = float32(1e-5)
 	}
-	maps.Copy(s.keys, sketchKeys[arch])
+	own, ok := sketchKeys[arch]
+	if !ok {
+		own = specKeys(t, arch)
+	}
+	maps.Copy(s.keys, own)
 	maps.Copy(s.keys, keys)
 	for range 200 { // a report holds some 50 faults
 		_, err := Record(s.open(t), Options{})
@@ -124,6 +114,22 @@ func newSketch(t testing.TB, arch string, keys map[string]any) *sketch {
 	}
 	t.Fatal("tensors without end")
 	return nil
+}
+
+// specKeys are the keys of the first model of the architecture's spec in testdata/tiny, with a sketch's sizes.
+func specKeys(t testing.TB, arch string) map[string]any {
+	t.Helper()
+	specs, err := modelspec.Load(os.DirFS("../../testdata/tiny"))
+	require.NoError(t, err)
+	i := slices.IndexFunc(specs, func(s *modelspec.Spec) bool { return s.Arch == arch })
+	require.GreaterOrEqual(t, i, 0, "architecture %s has neither a spec in testdata/tiny nor a line in sketchKeys", arch)
+	c := modelspec.Case{Name: arch, Sets: slices.Clone(specs[i].Cases[0].Sets)}
+	for _, size := range []struct{ name, value string }{{"dim", "32"}, {"ff", "48"}, {"vocab", "40"}, {"kv", "2"}, {"group", "2"}, {"head", "8"}, {"context", "64"}} {
+		c.Sets = append(slices.DeleteFunc(c.Sets, func(s modelspec.Setting) bool { return s.Name == size.name }), modelspec.Setting{Name: size.name, Values: []string{size.value}})
+	}
+	m, err := specs[i].Model(c)
+	require.NoError(t, err)
+	return m.Keys()
 }
 
 // shapeOf reads the shape that an error expects.

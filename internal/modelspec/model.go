@@ -239,6 +239,17 @@ func layersOf(v *scope, name string, layers int) (pattern, error) {
 	return p, nil
 }
 
+// Keys are the architecture's keys, without its name before them.
+func (m *Model) Keys() map[string]any {
+	keys := map[string]any{}
+	for _, k := range m.keys {
+		if name, ok := strings.CutPrefix(k.name, m.Arch+"."); ok {
+			keys[name] = k.value
+		}
+	}
+	return keys
+}
+
 // Ids are the tokens that golden logits are of.
 func (m *Model) Ids() []int32 {
 	r := m.random("tokens")
