@@ -6,6 +6,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include "cpu_codes.h"
 #include "cpu_device.h"
 
 static int fail(struct device *d, int status, const char *what)
@@ -285,6 +286,12 @@ static int make_stages(struct device *d)
     return INFER_OK;
 }
 
+int64_t infer_loose_panel_bytes(const struct device *d, const struct weight *w)
+{
+    bool transposed = !infer_code_kind(w->dtype); // codes are looked up, which costs more than the product
+    return w->packed || !is_quantized(w->form) || !transposed ? 0 : d->variant->panel_bytes(w->dtype, w->cols);
+}
+
 static int allocate_working_memory(struct device *d)
 {
     int64_t product = 0, attention = 0, recurrent = 0, heads = 0, used = d->plan.experts_used, experts = 0;
@@ -292,6 +299,9 @@ static int allocate_working_memory(struct device *d)
         const struct infer_op *op = &d->plan.ops[i];
         if (is_product(op->kind)) {
             int64_t bytes = d->variant->product_scratch(tensor_at(d, op->in[1])->cols);
+            int32_t w[2];
+            for (int j = weight_inputs(op, w) - 1; j >= 0 && !d->repack; j--)
+                bytes += PRODUCT_PANELS * infer_loose_panel_bytes(d, &d->weights[w[j]]);
             product = bytes > product ? bytes : product;
             if (op->kind == INFER_OP_HEADS) {
                 bytes = (act_bytes(FORM_F32, tensor_at(d, op->in[1])->cols) + 64) * 2 * MAX_PRODUCT_COLUMNS;
