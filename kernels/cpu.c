@@ -158,12 +158,12 @@ static int cpu_open(const struct infer_options *options, void **device)
     infer_pace_start(&d->pace, d->threads);
     d->allocations++;
     if (d->fail_allocation != d->allocations)
-        d->team = infer_team_open(d->threads);
+        d->team = infer_team_open(d->threads, options->cpus);
     if (!d->team) {
-        snprintf(d->error, sizeof d->error, "cannot start %d threads", d->threads);
+        snprintf(d->error, sizeof d->error, "cannot start %d threads%s", d->threads, options->cpus ? " bound to processors" : "");
         return INFER_ERR_SYSTEM;
     }
-    snprintf(d->description, sizeof d->description, "cpu %s, %d thread%s", d->variant->name, d->threads, d->threads == 1 ? "" : "s");
+    snprintf(d->description, sizeof d->description, "cpu %s, %d %sthread%s", d->variant->name, d->threads, options->cpus ? "bound " : "", d->threads == 1 ? "" : "s");
     return INFER_OK;
 }
 

@@ -179,7 +179,7 @@ int64_t infer_recurrent_scratch(const struct infer_op *op, const struct infer_te
 // Threads: one team a device. run calls work(arg, thread) on the first `threads` of them and returns when all have returned.
 #define MAX_THREADS 1024
 struct team;
-struct team *infer_team_open(int threads); // NULL: no memory, or the system refused a thread
+struct team *infer_team_open(int threads, const int32_t *cpus); // cpus: of each thread, or NULL. NULL: no memory, or the system refused a thread
 void infer_team_close(struct team *t);
 int infer_team_size(const struct team *t);
 void infer_team_run(struct team *t, int threads, void (*work)(void *arg, int thread), void *arg);

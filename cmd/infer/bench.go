@@ -13,6 +13,7 @@ import (
 
 	"github.com/infer-go/infer/engine"
 	"github.com/infer-go/infer/internal/bench"
+	"github.com/infer-go/infer/internal/topology"
 	"github.com/infer-go/infer/kernels"
 )
 
@@ -130,7 +131,7 @@ func (b *benchFlags) run(cmd *cobra.Command, m *modelFlags) error {
 	var notes []string
 	for _, threads := range plan.threads {
 		if threads == 0 {
-			threads = runtime.NumCPU()
+			threads = topology.Threads()
 		}
 		limits := benchLimits(threads)
 		if forPeople {
