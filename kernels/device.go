@@ -55,12 +55,13 @@ var statusErrors = map[C.int]error{C.INFER_ERR_MEMORY: ErrMemory, C.INFER_ERR_UN
 
 // DeviceOptions choose how a device computes. The zero value is a good default but for Repack.
 type DeviceOptions struct {
-	Threads int    // 0: one for each of CPUs, or a physical core
-	CPUs    []int  // processors that the threads are bound to, in this order; nil: the system chooses and moves them. Linux only
-	Repack  bool   // interleave weights when a plan is prepared: faster, but the file's mapping is no longer what is read
-	Variant string // instruction set: "ref", "avx2", "avx512"...; empty: $INFER_CPU, else the best this CPU has
-	Mapped  bool   // the weights are read-only mappings of files: their pages may be given back once interleaved
-	FailNth int64  // tests: the n-th allocation or thread start inside the device fails; 0: none
+	Threads  int    // 0: one for each of CPUs, or a physical core
+	CPUs     []int  // processors that the threads are bound to, in this order; nil: the system chooses and moves them. Linux only
+	Repack   bool   // interleave weights when a plan is prepared: faster, but the file's mapping is no longer what is read
+	RoundF16 bool   // round F16 weights to bf16, for processors with its dot product: faster, less exact
+	Variant  string // instruction set: "ref", "avx2", "avx512"...; empty: $INFER_CPU, else the best this CPU has
+	Mapped   bool   // the weights are read-only mappings of files: their pages may be given back once interleaved
+	FailNth  int64  // tests: the n-th allocation or thread start inside the device fails; 0: none
 }
 
 // Device computes one plan. Its methods must not be called from several goroutines at once, but for Cancel.
@@ -113,6 +114,9 @@ func OpenCPU(o DeviceOptions) (*Device, error) {
 	options := C.struct_infer_options{variant: name, fail_allocation: C.int64_t(o.FailNth)}
 	if o.Repack {
 		options.repack = 1
+	}
+	if o.RoundF16 {
+		options.round_f16 = 1
 	}
 	d := &Device{backend: (*C.struct_infer_backend)(unsafe.Pointer(C.infer_cpu_backend())), cancel: new(int32),
 		variant: C.GoString(variant), threads: o.Threads, mapped: o.Mapped}

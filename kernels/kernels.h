@@ -192,6 +192,7 @@ struct infer_batch {
 struct infer_options {
     int32_t threads;       // 0: one a core
     int32_t repack;        // 1: weights are interleaved at prepare; 0: used as they lie in the file
+    int32_t round_f16;     // 1: F16 weights may be rounded to bf16, where that is faster; not the definition's bits
     const char *variant;   // instruction set by name; NULL or "": the best this CPU has
     int64_t fail_allocation; // tests: the n-th allocation or thread start fails; 0: none
     const int32_t *cpus;   // [threads] the processor that each thread is bound to, but the first, which is the caller; NULL: none is
