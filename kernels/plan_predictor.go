@@ -15,9 +15,9 @@ type Part int32
 
 // The parts.
 const (
-	PartModel Part = C.INFER_PART_MODEL // the model alone
-	PartFeed  Part = C.INFER_PART_FEED  // the model, then the predictor's feed of the same rows: a row's token with the hidden state of the row before it
-	PartPredict  Part = C.INFER_PART_PREDICT  // feed and predictor of one row a sequence, each with the hidden state that the batch carries
+	PartModel   Part = C.INFER_PART_MODEL   // the model alone
+	PartFeed    Part = C.INFER_PART_FEED    // the model, then the predictor's feed of the same rows: a row's token with the hidden state of the row before it
+	PartPredict Part = C.INFER_PART_PREDICT // feed and predictor of one row a sequence, each with the hidden state that the batch carries
 )
 
 // Predictor is a block behind a model that predicts a token further than the model (multi-token prediction): from the hidden state of a token
