@@ -130,7 +130,7 @@ func (e *Engine) open() error {
 	if e.backend == BackendLlamaCPP {
 		return e.openForeign()
 	}
-	model, err := arch.Record(e.file, arch.Options{Context: o.Context, DefaultContext: DefaultContext, Pooling: arch.Pooling(o.Pooling)})
+	model, err := arch.Record(e.file, arch.Options{Context: o.Context, DefaultContext: DefaultContext, Pooling: arch.Pooling(o.Pooling), Predictor: o.wantsPredictor()})
 	if err != nil {
 		return hintForeign(err)
 	}

@@ -36,6 +36,8 @@ func (o *oracle) Draft(dst, tokens []int32, most int) []int32 {
 
 func (o *oracle) SetCost(float64) {}
 
+func (o *oracle) Likely() float64 { return 1 }
+
 func (o *oracle) Verified(drafted, accepted int) {
 	o.drafted, o.accepted = o.drafted+drafted, o.accepted+accepted
 }
@@ -71,10 +73,6 @@ func TestSpeculationBits(t *testing.T) {
 					assert.Equal(t, want, got)
 					wait()
 					eventuallyIdle(t, engine)
-					if m.recurrent != "" { // states cannot forget a wrong guess: none is made
-						assert.Zero(t, usage.Timeline.Drafted)
-						continue
-					}
 					drafted, accepted := 0, 0
 					for _, o := range oracles {
 						drafted, accepted = drafted+o.drafted, accepted+o.accepted

@@ -172,8 +172,10 @@ func (c Config) further(key string, counts []int) []int {
 			n = count
 		}
 	}
-	if all := c.intsOr(key); len(all) > c.Layers && all[c.Layers] > 0 && all[c.Layers] <= maxCount {
-		n = int(all[c.Layers])
+	if info, ok := c.meta.Info(c.name(key)); ok && info.Type == gguf.ArrayValue {
+		if all, _, err := c.meta.Ints(c.name(key)); err == nil && len(all) > c.Layers && all[c.Layers] > 0 && all[c.Layers] <= maxCount {
+			n = int(all[c.Layers])
+		}
 	}
 	return append(counts[:c.Layers:c.Layers], n)
 }
