@@ -17,6 +17,7 @@ type further struct {
 	device *kernels.Device
 	width  int // of hidden states
 	vocab  int
+	most   int // sequences of one run
 
 	asked  []*branch     // this step
 	batch  kernels.Batch // of the predictor
@@ -32,7 +33,8 @@ func newFurther(e *Engine) *further {
 	if !ok || !e.model.Plan.HasPredictor() {
 		return nil
 	}
-	return &further{device: d, width: int(e.model.Plan.Cols(e.model.Plan.Hidden)), vocab: e.model.Vocab}
+	return &further{device: d, width: int(e.model.Plan.Cols(e.model.Plan.Hidden)), vocab: e.model.Vocab,
+		most: min(e.options.StepRows, e.maxWanted)}
 }
 
 // wantsPredictor says whether a model's predictor is of use: where answers are generated, and may be guessed.
@@ -112,7 +114,7 @@ func (f *further) begin() {
 
 // consider asks for guesses in place of those that a branch has, if the predictor's are likelier and pay.
 func (f *further) consider(b *branch, cost float64, most int) {
-	if f == nil || b.further == nil || f.state(b, b.sequence.Len()) == nil || len(b.guesses.ids) > 0 && b.draft.Likely() >= b.further.Likely() {
+	if f == nil || b.further == nil || len(f.asked) == f.most || f.state(b, b.sequence.Len()) == nil || len(b.guesses.ids) > 0 && b.draft.Likely() >= b.further.Likely() {
 		return
 	}
 	n := b.further.Length(cost, f.share(), most)
