@@ -74,9 +74,10 @@ func furtherOfLastLayer(without, with *Model) int64 {
 	count := func(m *Model) (n int64) {
 		for _, o := range m.Plan.Model() {
 			if o.Kind == kernels.OpMatMul && m.Plan.Tensors[o.Out].RowsKind == kernels.RowsBatch && int(o.Layer) == m.Layers-1 {
-				n += m.Plan.Rows(o.In[1]) * m.Plan.Cols(o.In[1])
-				if o.In[4] != kernels.None {
-					n += m.Plan.Rows(o.In[4]) * m.Plan.Cols(o.In[4])
+				for _, r := range []kernels.Ref{o.In[1], o.In[4]} {
+					if m.Plan.Rows(r) > 1 {
+						n += m.Plan.Rows(r) * m.Plan.Cols(r)
+					}
 				}
 			}
 		}
