@@ -8,7 +8,6 @@ const furthest = 8
 // It is not safe for several goroutines.
 type Further struct {
 	known             [furthest]odds
-	trial             bool // the last guess was made though it does not pay
 	drafted, accepted uint64
 }
 
@@ -39,7 +38,7 @@ func (f *Further) Length(verify, guess float64, most int) int {
 		}
 		n++
 	}
-	if f.trial = n == 0; f.trial {
+	if n == 0 {
 		return f.known[0].length(1, 1)
 	}
 	return n
@@ -52,9 +51,6 @@ func (f *Further) Verified(drafted, accepted int) {
 	}
 	drafted = min(drafted, furthest)
 	accepted = min(accepted, drafted)
-	if first := &f.known[0]; f.trial && first.likely() > 0.5 { // that it is right is no news: it costs too much
-		defer func(pause int) { first.pause = pause }(first.pause)
-	}
 	for i := range accepted {
 		f.known[i].observe(1, 1)
 	}
