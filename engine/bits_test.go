@@ -25,7 +25,9 @@ func architectures() map[string]tinyModel {
 	tied.tied = true
 	recurrent, hybrid := tiny, tiny
 	recurrent.recurrent, hybrid.recurrent = "mamba2", "qwen35"
-	return map[string]tinyModel{"dense": tiny, "window": window, "experts": experts, "tied": tied, "recurrent": recurrent, "hybrid": hybrid}
+	further := hybrid
+	further.further = true
+	return map[string]tinyModel{"dense": tiny, "window": window, "experts": experts, "tied": tied, "recurrent": recurrent, "hybrid": hybrid, "further": further}
 }
 
 // answer is all that a request gives: tokens, text, and every bit of the logits before each token.

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/infer-go/infer/engine/cache"
+	"github.com/infer-go/infer/engine/speculate"
 	"github.com/infer-go/infer/sampler"
 	"github.com/infer-go/infer/tokenizer"
 )
@@ -45,9 +46,12 @@ type branch struct {
 	stalled   atomic.Bool  // its reader's buffer is full
 	preempted atomic.Int32 // times; whoever has the branch in hand may read it
 
-	draft  drafter // nil: nothing is guessed
-	choose chooser
-	clock  clock
+	draft   drafter // nil: nothing is guessed
+	further *speculate.Further
+	guesses guesses
+	hidden  hiddenStates
+	choose  chooser
+	clock   clock
 }
 
 // newJob checks a request and prepares everything that needs no device.
@@ -74,7 +78,7 @@ func (e *Engine) newJob(s *Stream, index int, r *Request, begin time.Time) (*job
 	}
 	for i := range max(1, r.Choices) {
 		b := &branch{job: j, index: i, clock: newClock(begin, "arriving")}
-		b.draft = e.newDrafter(r, prompt, i, j.limit)
+		b.draft, b.further = e.newDrafter(r, prompt, i, j.limit), e.newFurtherOdds(r)
 		if err := b.choose.prepare(e, r, prompt, i); err != nil {
 			return nil, err
 		}

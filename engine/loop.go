@@ -53,7 +53,9 @@ type loop struct {
 	batch       kernels.Batch
 	direct      int // sequences outside of the schedule
 	heldScratch []int
-	draftCost   float64   // of the step that is being made
+	draftCost   float64  // of the step that is being made
+	further     *further // nil: the model predicts one token
+	tables      []*cache.Sequence
 	wakeAt      time.Time // when the schedule wants to be asked again
 	check       func()    // tests: called after every step
 }
@@ -188,14 +190,16 @@ func (l *loop) take(b *branch, now time.Time) {
 	drafted, accepted := b.drafted, max(0, len(c.chosen)-1)
 	b.forgetDraft()
 	if drafted > 0 {
-		b.draft.Verified(drafted, accepted)
-		l.counts.drafted += uint64(drafted)
-		l.counts.accepted += uint64(accepted)
+		l.verified(b, drafted, accepted)
 	}
-	if accepted > 0 && b.sequence != nil && !b.parked && b.sequence.Len() == len(b.tokens) {
-		if err := b.sequence.Commit(c.chosen[:accepted]); err != nil { // their keys and values were computed with the step
-			b.job.stream.fail(err)
+	if drafted > 0 && b.sequence != nil && !b.parked && b.sequence.Len() == len(b.tokens) {
+		for i := range accepted { // their keys and values were computed with the step, and a state after each
+			if err := b.sequence.Commit(c.chosen[i : i+1]); err != nil {
+				b.job.stream.fail(err)
+				break
+			}
 		}
+		b.sequence.ForgetGuesses()
 	}
 	b.tokens = append(b.tokens, c.chosen...)
 	l.counts.generated += uint64(len(c.chosen))

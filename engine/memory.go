@@ -38,7 +38,7 @@ func (l *loop) prepare() error {
 	if e.model.Pooling != arch.NoPooling {
 		return nil
 	}
-	l.kinds = e.kinds
+	l.kinds, l.further = e.kinds, newFurther(e)
 	for _, k := range l.kinds {
 		l.stateful = l.stateful || k.State
 	}

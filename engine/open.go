@@ -53,7 +53,9 @@ type Options struct {
 	ParkDir     string             // where the memory of preempted requests goes when ParkBytes are used; empty: nowhere
 	ParkBytes   int64              // host memory for it; 0: as much as it takes
 
-	NoSpeculation bool // compute no guessed tokens ahead, for any request
+	// NoSpeculation computes no guessed tokens ahead, for any request. Layers of the file that predict further tokens are then not
+	// loaded.
+	NoSpeculation bool
 
 	Backend string       // BackendNative or BackendLlamaCPP; empty: native where the architecture is, else llama.cpp where the build has it
 	Log     *slog.Logger // of what llama.cpp says, and of faults; nil: dropped
@@ -133,7 +135,7 @@ func (e *Engine) open() error {
 	if e.backend == BackendLlamaCPP {
 		return e.openForeign()
 	}
-	model, err := arch.Record(e.file, arch.Options{Context: o.Context, DefaultContext: DefaultContext, Pooling: arch.Pooling(o.Pooling)})
+	model, err := arch.Record(e.file, arch.Options{Context: o.Context, DefaultContext: DefaultContext, Pooling: arch.Pooling(o.Pooling), Predictor: o.wantsPredictor()})
 	if err != nil {
 		return hintForeign(err)
 	}

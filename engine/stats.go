@@ -23,6 +23,8 @@ type Stats struct {
 	GeneratedTokens uint64
 	Drafted         uint64 // tokens that were guessed and computed ahead
 	Accepted        uint64 // of them, those that came true
+	Further         uint64 // of Drafted, those that the model's own predictor guessed (multi-token prediction)
+	FurtherTrue     uint64 // of them, those that came true
 
 	Steps      uint64
 	StepTime   time.Duration // all steps together
@@ -48,6 +50,7 @@ func (s Stats) HitRate() float64 {
 type counters struct {
 	Submitted, Refused, Finished, Failed                          uint64
 	prompt, cached, generated, computed, parks, drafted, accepted uint64
+	further, furtherTrue                                          uint64
 	steps                                                         uint64
 	stepTime, device, sample                                      time.Duration
 	last                                                          [512]time.Duration
@@ -64,6 +67,9 @@ func (l *loop) counted(took time.Duration) {
 	c.steps++
 	c.stepTime += took
 	c.device += l.took
+	if l.further != nil {
+		c.device += l.further.took
+	}
 	c.sample += l.waited
 	if time.Since(c.published) >= publishEvery {
 		l.publish()
@@ -78,6 +84,7 @@ func (l *loop) publish() {
 	c := &l.counts
 	c.published = time.Now()
 	s := Stats{GeneratedTokens: c.generated, ComputedTokens: c.computed, Preemptions: c.parks, Drafted: c.drafted, Accepted: c.accepted,
+		Further: c.further, FurtherTrue: c.furtherTrue,
 		Steps: c.steps, StepTime: c.stepTime, DeviceTime: c.device, SampleTime: c.sample, HostTime: c.stepTime - c.device - c.sample, Cache: l.cache.Stats(), Sequences: len(l.started)}
 	for _, j := range l.jobs {
 		if j.started {

@@ -33,6 +33,7 @@ func (l *loop) turn() bool {
 		})
 		l.prepareStep(&s, now)
 		l.draftCost = s.DraftCost
+		l.foresee(s.Rows)
 		if blocked = !l.gather(s.Rows); !blocked {
 			break
 		}
@@ -137,10 +138,10 @@ func (l *loop) enlist(b *branch, r schedule.Row, left, wanted *int) bool {
 	from := b.sequence.Len()
 	end := b.sequence.ChunkEnd(from + min(max(r.Tokens, 1), b.pending(), *left))
 	if err == nil && end == len(b.tokens) {
-		end += l.guess(b, min(r.Draft, *left-(end-from), *wanted-1), l.draftCost)
+		end += b.guess(min(r.Draft, *left-(end-from), *wanted-1))
 	}
 	if err == nil {
-		err = b.sequence.Reserve(end)
+		err = b.sequence.ReserveGuesses(end, b.drafted)
 	}
 	if err != nil && b.drafted > 0 { // without the guesses it may fit
 		end -= b.drafted
@@ -213,6 +214,7 @@ func (l *loop) compute(s schedule.Step) bool {
 	l.mutex.Unlock()
 	l.took = now.Sub(before)
 	if err == nil {
+		l.further.decoded(l.parts, l.took)
 		err = l.commit(now)
 	}
 	if err != nil {
@@ -279,6 +281,7 @@ func (l *loop) abandon(err error, now time.Time) {
 // is not waited for.
 func (l *loop) deliver(logits []float32) {
 	stride, at := l.engine.device.LogitsStride(), 0
+	l.further.keep(l.parts)
 	l.crew.hands = l.crew.hands[:0]
 	for i := range l.parts {
 		p := &l.parts[i]
@@ -293,6 +296,7 @@ func (l *loop) deliver(logits []float32) {
 		if j := b.job; !j.fanned { // the prompt is complete: every answer begins with this row
 			j.fanned = true
 			for _, other := range j.branches[1:] {
+				other.hidden.share(&b.hidden)
 				l.hand(other, h)
 			}
 		}
@@ -321,8 +325,9 @@ const slowSampler = 2 * time.Millisecond
 // fill writes the batch; its slices are reused from step to step.
 func (l *loop) fill(parts []part) *kernels.Batch {
 	b := &l.batch
-	b.IDs, b.Positions, b.Sequences, b.Wanted, b.Pages = b.IDs[:0], b.Positions[:0], b.Sequences[:0], b.Wanted[:0], b.Pages[:0]
-	b.SequenceCount, b.TablePages = len(parts), 0
+	b.IDs, b.Positions, b.Sequences, b.Wanted = b.IDs[:0], b.Positions[:0], b.Sequences[:0], b.Wanted[:0]
+	b.SequenceCount = len(parts)
+	l.tables = l.tables[:0]
 	for i := range parts {
 		p := &parts[i]
 		length := p.sequence.Len()
@@ -334,18 +339,28 @@ func (l *loop) fill(parts []part) *kernels.Batch {
 			b.Positions = append(b.Positions, int32(length+j))
 			b.Sequences = append(b.Sequences, int32(i))
 		}
+		l.tables = append(l.tables, p.sequence)
+	}
+	l.fillTables(b)
+	l.further.feed(b, parts)
+	return b
+}
+
+// fillTables writes the page tables of the sequences of a batch, l.tables.
+func (l *loop) fillTables(b *kernels.Batch) {
+	b.Pages, b.TablePages = b.Pages[:0], 0
+	for _, s := range l.tables {
 		for kind := range l.kinds {
-			b.TablePages = max(b.TablePages, len(p.sequence.Table(kind)))
+			b.TablePages = max(b.TablePages, len(s.Table(kind)))
 		}
 	}
 	for kind := range l.kinds {
-		for i := range parts {
-			table := parts[i].sequence.Table(kind)
+		for _, s := range l.tables {
+			table := s.Table(kind)
 			b.Pages = append(b.Pages, table...)
 			for range b.TablePages - len(table) {
 				b.Pages = append(b.Pages, -1)
 			}
 		}
 	}
-	return b
 }

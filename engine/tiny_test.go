@@ -25,6 +25,7 @@ type tinyModel struct {
 	arch                            string // empty: by the window
 	template                        string
 	rank                            string // a reranker's template
+	further                         bool   // a qwen35 with a predictor of further tokens, often right
 	recurrent                       string // mamba2, or granitehybrid or qwen35 whose second layers attend
 }
 
@@ -55,6 +56,10 @@ func (m tinyModel) writeTo(path string) error {
 		arch = m.arch
 	}
 	w.SetString("general.architecture", arch)
+	if m.further {
+		w.SetUint32(arch+".nextn_predict_layers", 1)
+		m.layers++
+	}
 	for key, value := range map[string]int64{"context_length": 512, "embedding_length": m.dim, "block_count": m.layers, "feed_forward_length": m.ff,
 		"attention.head_count": m.heads, "attention.head_count_kv": m.kvHeads, "vocab_size": tinyVocab} {
 		w.SetUint32(arch+"."+key, uint32(value))
@@ -73,6 +78,9 @@ func (m tinyModel) writeTo(path string) error {
 		w.SetString("tokenizer.chat_template.rerank", m.rank)
 	}
 	m.vocabulary(w)
+	if m.further {
+		m.layers--
+	}
 	m.tensors(w)
 	return w.Write()
 }
@@ -117,6 +125,9 @@ func (m tinyModel) tensors(w *gguf.Writer) {
 			if strings.HasSuffix(name, "ssm_a") { // decays: states fade
 				v = -float32(math.Abs(float64(v)))
 			}
+			if m.further {
+				v = m.guessable(name, v, int64(len(data)/4), shape)
+			}
 			data = binary.LittleEndian.AppendUint32(data, math.Float32bits(v))
 		}
 		w.AddTensor(name, gguf.F32, shape, func(out io.Writer) error { _, err := out.Write(data); return err })
@@ -131,8 +142,20 @@ func (m tinyModel) tensors(w *gguf.Writer) {
 		matrix("cls.output.weight", m.dim, 2)
 	}
 	head := m.dim / m.heads
-	for i := range m.layers {
+	layers := m.layers
+	if m.further {
+		p := fmt.Sprintf("blk.%d.nextn.", layers)
+		matrix(p+"eh_proj.weight", 2*m.dim, m.dim)
+		add(p+"enorm.weight", 0.1, m.dim)
+		add(p+"hnorm.weight", 0.1, m.dim)
+		add(p+"shared_head_norm.weight", 0.1, m.dim)
+		layers++
+	}
+	for i := range layers {
 		p := fmt.Sprintf("blk.%d.", i)
+		if i == m.layers { // with attention
+			i = 1
+		}
 		add(p+"attn_norm.weight", 0.1, m.dim)
 		if m.recurrent != "" && !m.recurrentLayer(p, i, add) {
 			continue
@@ -166,6 +189,17 @@ func (m tinyModel) tensors(w *gguf.Writer) {
 		matrix(p+"ffn_up.weight", m.dim, m.ff)
 		matrix(p+"ffn_down.weight", m.ff, m.dim)
 	}
+}
+
+// guessable makes a token depend little on others than the one before it, for the model as for its predictor.
+func (m tinyModel) guessable(name string, v float32, at int64, shape []int64) float32 {
+	switch {
+	case strings.HasSuffix(name, "eh_proj.weight") && at%shape[0] == at/shape[0]:
+		return 1
+	case strings.HasSuffix(name, "eh_proj.weight"), strings.HasSuffix(name, "attn_output.weight"), strings.HasSuffix(name, "ssm_out.weight"), strings.HasSuffix(name, "ffn_down.weight"):
+		return v / 20
+	}
+	return v
 }
 
 // The sizes of recurrent layers.

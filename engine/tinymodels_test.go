@@ -13,7 +13,10 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/infer-go/infer/engine/arch"
+	"github.com/infer-go/infer/engine/gguf"
 	"github.com/infer-go/infer/internal/modelspec"
+	"github.com/infer-go/infer/kernels"
 )
 
 // TestTinyModels holds random models of many architectures, made from their specs, against what llama.cpp computed on them. With the cache
@@ -49,6 +52,10 @@ func TestTinyModels(t *testing.T) {
 			}
 			assert.LessOrEqual(t, tinyDistance(t, path, m.Ids(), "f32", want), bound, "relative L2, F32 cache")
 			assert.LessOrEqual(t, tinyDistance(t, path, m.Ids(), "f16", want), math.Max(1e-3, 2*g.Default), "relative L2, F16 cache")
+			if g.Further {
+				further := readFloats(t, filepath.Join(dir, "golden", g.Case+".further.f32"))
+				assert.LessOrEqual(t, furtherDistance(t, path, m.Ids(), further), bound, "relative L2 of further tokens")
+			}
 		})
 	}
 }
@@ -71,5 +78,53 @@ func tinyDistance(t *testing.T, path string, ids []int32, cacheType string, want
 		return nil
 	}))
 	require.Equal(t, len(want), at)
+	return math.Sqrt(difference / length)
+}
+
+// furtherDistance computes what a model's predictor says of the token after each next one, and returns the distance from a golden file's.
+func furtherDistance(t *testing.T, path string, ids []int32, want []float32) float64 {
+	f, err := gguf.Open(path)
+	require.NoError(t, err)
+	defer func() { require.NoError(t, f.Close()) }()
+	m, err := arch.Record(f, arch.Options{Predictor: true})
+	require.NoError(t, err)
+	require.Empty(t, m.Unused.Tensors)
+	require.True(t, m.Plan.HasPredictor())
+	assert.Positive(t, m.FurtherTokens)
+	limits := kernels.Limits{MaxRows: len(ids), MaxWanted: 1, CacheDType: kernels.F32}
+	b := kernels.Batch{IDs: ids, TablePages: 2, SequenceCount: 1, Part: kernels.PartFeed}
+	for _, k := range m.Plan.PageKinds {
+		limits.Pages = append(limits.Pages, 2)
+		if k.State {
+			b.Pages = append(b.Pages, -1, 0)
+		} else {
+			b.Pages = append(b.Pages, 0, 1)
+		}
+	}
+	require.NoError(t, m.Plan.Finish(limits))
+	d, err := kernels.OpenCPU(kernels.DeviceOptions{Threads: 1, Repack: true})
+	require.NoError(t, err)
+	defer d.Close()
+	require.NoError(t, d.Prepare(m.Plan, [][]byte{f.Part(0)}))
+	for i := range ids {
+		b.Positions, b.Sequences = append(b.Positions, int32(i)), append(b.Sequences, 0)
+	}
+	_, err = d.Run(&b)
+	require.NoError(t, err)
+	states := make([]float32, m.Dim) // of the row before; zeros before the first
+	for i := range ids {
+		states = append(states, d.Hidden(i)...)
+	}
+	var difference, length float64
+	for i := range ids {
+		one := kernels.Batch{IDs: ids[i : i+1], Positions: b.Positions[i : i+1], Sequences: b.Sequences[:1], Wanted: []int32{0}, Pages: b.Pages,
+			TablePages: 2, SequenceCount: 1, Part: kernels.PartPredict, Carry: states[i*m.Dim:][:m.Dim]}
+		logits, err := d.Run(&one)
+		require.NoError(t, err)
+		for j, x := range logits[:m.Vocab] {
+			y := float64(want[i*m.Vocab+j])
+			difference, length = difference+(float64(x)-y)*(float64(x)-y), length+y*y
+		}
+	}
 	return math.Sqrt(difference / length)
 }

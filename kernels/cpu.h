@@ -113,6 +113,7 @@ struct recurrent_job {
     int64_t out_stride, out_cols;
     const float *read;  // the layer's state before the first row; NULL: zeros
     float *write;       // after the last
+    bool again;         // which is read at once
     int64_t unit;       // CONV, SCAN: block of RECURRENT_CHANNELS channels; HEAD_SCAN, DELTA: head
     float *scratch;     // infer_recurrent_scratch() floats
 };

@@ -99,6 +99,7 @@ struct device {
     int32_t step_count, step_room;
     struct stage *stages;
     int32_t stage_count;
+    int32_t feed_stage, predict_stage; // where the predictor's feed and the rest of it begin
     uint8_t *activations, *cache;
     struct form_buffer forms[FORM_BUFFERS];
     struct groups groups;
@@ -128,7 +129,7 @@ int infer_tile_size(int32_t heads_of_a_group); // index into tiles: 2^index rows
 int infer_cpu_prepare(void *device, const struct infer_plan *plan);
 void infer_cut_segments(struct device *d);
 void infer_run_recurrent(struct device *d, int32_t step, int thread);
-int infer_cpu_run(void *device, const struct infer_batch *batch, const float **logits);
+int infer_cpu_run(void *device, const struct infer_batch *batch, struct infer_result *result);
 
 static inline const struct infer_tensor *tensor_at(const struct device *d, int32_t i) { return &d->plan.tensors[i]; }
 static inline float *activation(const struct device *d, int32_t i, int64_t row)

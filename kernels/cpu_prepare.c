@@ -271,11 +271,17 @@ static int make_stages(struct device *d)
     d->counters = own(d, d->threads * (int64_t)d->counter_stride * (int64_t)sizeof *d->counters);
     if (!d->stages || !d->counters)
         return fail(d, INFER_ERR_MEMORY, "no memory for stages");
+    d->feed_stage = d->predict_stage = -1;
     for (int32_t i = 0; i < d->step_count; i++) {
         const struct step *s = &d->steps[i];
         struct stage *last = d->stage_count > 0 ? &d->stages[d->stage_count - 1] : NULL;
         bool joins = last && last->row_local == s->row_local && (!s->row_local || last->rows_kind == s->rows_kind) && s->kind != STEP_GROUP &&
                      d->steps[last->first].kind != STEP_GROUP;
+        int32_t before = i > 0 ? d->steps[i - 1].op : s->op;
+        if (before < d->plan.feed_op && s->op >= d->plan.feed_op)
+            joins = false, d->feed_stage = d->stage_count;
+        if (before < d->plan.predict_op && s->op >= d->plan.predict_op)
+            joins = false, d->predict_stage = d->stage_count;
         for (int32_t j = last ? last->first : i; joins && j < i; j++)
             joins = !conflicts(&d->steps[j], s);
         if (joins)
@@ -283,6 +289,10 @@ static int make_stages(struct device *d)
         else
             d->stages[d->stage_count++] = (struct stage){i, 1, s->row_local, s->rows_kind};
     }
+    if (d->feed_stage < 0)
+        d->feed_stage = d->stage_count;
+    if (d->predict_stage < 0)
+        d->predict_stage = d->stage_count;
     return INFER_OK;
 }
 
@@ -458,7 +468,7 @@ static int pack_weights(struct device *d)
 
 static bool known_op(uint32_t kind)
 {
-    return (kind >= INFER_OP_EMBED && kind <= INFER_OP_DELTA) || kind == INFER_OP_POOL || kind == INFER_OP_SOFTMAX;
+    return (kind >= INFER_OP_EMBED && kind <= INFER_OP_DELTA) || kind == INFER_OP_POOL || kind == INFER_OP_SOFTMAX || kind == INFER_OP_PREVIOUS;
 }
 
 int infer_cpu_prepare(void *device, const struct infer_plan *plan)

@@ -35,12 +35,17 @@ static float *slot(const struct device *d, const struct infer_cache_layer *l, in
     return number < 0 ? NULL : (float *)(d->cache + l->offset + number * l->page_stride);
 }
 
-static struct recurrent_job job_of(const struct device *d, const struct infer_op *op, int32_t segment, uint8_t *scratch)
+static const int32_t *table_of(const struct device *d, const struct infer_cache_layer *l, int32_t segment)
 {
     const struct infer_batch *b = d->batch;
+    return b->pages + ((int64_t)l->kind * b->sequence_count + b->sequences[d->segments.first[segment]]) * b->table_pages;
+}
+
+static struct recurrent_job job_of(const struct device *d, const struct infer_op *op, int32_t segment, uint8_t *scratch)
+{
     const struct infer_cache_layer *l = &d->plan.cache[op->n[0]];
     int32_t first = d->segments.first[segment];
-    const int32_t *table = b->pages + ((int64_t)l->kind * b->sequence_count + b->sequences[first]) * b->table_pages;
+    const int32_t *table = table_of(d, l, segment);
     struct recurrent_job job = {
         .op = op,
         .rows = d->segments.count[segment],
@@ -63,6 +68,40 @@ static struct recurrent_job job_of(const struct device *d, const struct infer_op
     return job;
 }
 
+// Moves a job on by the rows that it has computed, to rows whose last state goes elsewhere.
+static void go_on(const struct device *d, struct recurrent_job *job, int32_t rows, float *write)
+{
+    for (int i = 0; i < INFER_OP_INPUTS; i++)
+        if (job->op->in[i] >= 0 && tensor_at(d, job->op->in[i])->buffer == INFER_BUFFER_ACTIVATIONS)
+            job->in[i] += job->rows * job->in_stride[i];
+    job->out += job->rows * job->out_stride;
+    job->rows = rows;
+    job->read = job->write;
+    job->write = write;
+}
+
+// Computes a unit of a job: the certain rows, then guess by guess, each with a slot of its own. Any cut of the rows gives the same bits.
+static void run_unit(const struct device *d, struct recurrent_job job, const int32_t *slots, int32_t guesses)
+{
+    const struct infer_cache_layer *l = &d->plan.cache[job.op->n[0]];
+    job.rows -= guesses;
+    for (int32_t i = 0; i <= guesses; i++) {
+        if (i > 0)
+            go_on(d, &job, 1, slot(d, l, slots[i]));
+        job.again = i < guesses;
+        d->variant->recurrent(&job);
+    }
+}
+
+// Slots behind the first one that is written.
+static int32_t count_guesses(const struct device *d, const int32_t *table)
+{
+    int32_t n = 0;
+    while (2 + n < d->batch->table_pages && table[2 + n] >= 0)
+        n++;
+    return n;
+}
+
 void infer_run_recurrent(struct device *d, int32_t step, int thread)
 {
     const struct infer_op *op = &d->plan.ops[d->steps[step].op];
@@ -75,8 +114,10 @@ void infer_run_recurrent(struct device *d, int32_t step, int thread)
         if (at >= takes * d->segments.total)
             return;
         struct recurrent_job job = job_of(d, op, (int32_t)(at / takes), d->scratch[thread]);
+        const int32_t *table = table_of(d, &d->plan.cache[op->n[0]], (int32_t)(at / takes));
+        int32_t guesses = count_guesses(d, table);
         int64_t end = (at % takes + 1) * together;
         for (job.unit = at % takes * together; job.unit < (end < units ? end : units); job.unit++)
-            d->variant->recurrent(&job);
+            run_unit(d, job, table + 1, guesses);
     }
 }

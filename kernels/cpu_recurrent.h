@@ -21,7 +21,7 @@ static inline void v_streamed(void) {}
 
 // Whether a state that is written once goes past the caches: it is read again a token later, when all of the model's weights have passed
 // through them; and to overwrite a line, caches read it first, a third of the state's traffic.
-static inline bool past_caches(const struct recurrent_job *j, int64_t rows) { return j->rows <= rows && j->read && (uintptr_t)j->write % 64 == 0; }
+static inline bool past_caches(const struct recurrent_job *j, int64_t rows) { return j->rows <= rows && j->read && !j->again && (uintptr_t)j->write % 64 == 0; }
 
 static inline int lanes_left(int64_t n) { return n < 16 ? (int)n : 16; }
 

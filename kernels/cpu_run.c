@@ -160,6 +160,19 @@ static void softmax(struct device *d, const struct infer_op *op, int64_t row)
     d->variant->softmax(out, n);
 }
 
+static void previous(struct device *d, const struct infer_op *op, int64_t row)
+{
+    const struct infer_batch *b = d->batch;
+    int64_t n = tensor_at(d, op->out)->cols;
+    const float *from = b->carry ? b->carry + b->sequences[row] * n : NULL;
+    if (row > 0 && b->sequences[row - 1] == b->sequences[row])
+        from = activation(d, op->in[0], row - 1);
+    if (from)
+        memcpy(activation(d, op->out, row), from, (size_t)n * 4);
+    else
+        memset(activation(d, op->out, row), 0, (size_t)n * 4);
+}
+
 static void copy_heads(struct device *d, const struct infer_op *op, int64_t row)
 {
     const float *in = activation(d, op->in[0], row);
@@ -214,6 +227,7 @@ static void run_row(struct device *d, const struct step *s, int64_t row)
     case INFER_OP_COPY: copy_heads(d, op, row); break;
     case INFER_OP_POOL: pool(d, op, row); break;
     case INFER_OP_SOFTMAX: softmax(d, op, row); break;
+    case INFER_OP_PREVIOUS: previous(d, op, row); break;
     case INFER_OP_GATHER: memcpy(activation(d, op->out, row), activation(d, op->in[0], d->batch->wanted[row]), (size_t)tensor_at(d, op->out)->cols * 4); break;
     case INFER_OP_EXPERT_SUM: {
         const struct infer_tensor *y = tensor_at(d, op->in[0]);
@@ -568,7 +582,8 @@ static void walk(void *device, int thread)
 {
     struct device *d = device;
     int64_t since = thread == 0 ? clock_ns() : 0;
-    for (int32_t i = 0; i < d->stage_count; i++) {
+    int32_t end = d->batch->part == INFER_PART_MODEL ? d->feed_stage : d->batch->part == INFER_PART_FEED ? d->predict_stage : d->stage_count;
+    for (int32_t i = d->batch->part == INFER_PART_PREDICT ? d->feed_stage : 0; i < end; i++) {
         const struct stage *g = &d->stages[i];
         if (g->row_local)
             run_rows(d, g);
@@ -594,7 +609,15 @@ static void walk(void *device, int thread)
     }
 }
 
-int infer_cpu_run(void *device, const struct infer_batch *batch, const float **logits)
+// The tensors that a part's run returns.
+static struct infer_result results(const struct device *d)
+{
+    bool predicts = d->batch->part == INFER_PART_PREDICT;
+    int32_t logits = predicts ? d->plan.predict_logits : d->plan.logits, hidden = predicts ? d->plan.predict_hidden : d->plan.hidden;
+    return (struct infer_result){logits >= 0 ? activation(d, logits, 0) : NULL, hidden >= 0 ? activation(d, hidden, 0) : NULL};
+}
+
+int infer_cpu_run(void *device, const struct infer_batch *batch, struct infer_result *result)
 {
     struct device *d = device;
     d->batch = batch;
@@ -615,9 +638,10 @@ int infer_cpu_run(void *device, const struct infer_batch *batch, const float **l
     infer_team_spare(d->team, batch->wanted_count > 1); // they are sampled on the other cores
     infer_team_run(d->team, d->active, walk, d);
     int64_t end = clock_ns();
-    infer_pace_report(&d->pace, batch->rows, end - begin, d->wait_ns, end);
+    if (batch->part != INFER_PART_PREDICT) // whose time says nothing about a step's
+        infer_pace_report(&d->pace, batch->rows, end - begin, d->wait_ns, end);
     if (atomic_load(&d->abandon))
         return INFER_ERR_CANCELLED;
-    *logits = d->plan.logits >= 0 ? activation(d, d->plan.logits, 0) : NULL;
+    *result = results(d);
     return INFER_OK;
 }

@@ -21,11 +21,15 @@ static const char *variant_name(const char *want) { const struct cpu_variant *v 
 #cgo noescape backend_run
 #cgo nocallback backend_run
 static int backend_run(const struct infer_backend *b, void *d, const int32_t *ids, const int32_t *positions, const int32_t *sequences,
-                       const int32_t *types, const int32_t *pages, const int32_t *wanted, const int32_t *cancel, int32_t rows, int32_t sequence_count, int32_t table_pages, int32_t wanted_count,
-                       const float **logits)
+                       const int32_t *types, const int32_t *pages, const int32_t *wanted, const int32_t *cancel, const float *carry,
+                       int32_t rows, int32_t sequence_count, int32_t table_pages, int32_t wanted_count, int32_t part, const float **logits, const float **hidden)
 {
-    struct infer_batch batch = {ids, positions, sequences, types, pages, wanted, cancel, rows, sequence_count, table_pages, wanted_count};
-    return b->run(d, &batch, logits);
+    struct infer_batch batch = {ids, positions, sequences, types, pages, wanted, cancel, carry, rows, sequence_count, table_pages, wanted_count, part};
+    struct infer_result result = {0};
+    int status = b->run(d, &batch, &result);
+    *logits = result.logits;
+    *hidden = result.hidden;
+    return status;
 }
 */
 import "C"
@@ -79,6 +83,7 @@ type Device struct {
 	bound    *boundThread // the team's first thread, where threads are bound
 	paged    bool         // the plan has attention, whose tables cover positions
 	slots    []uint8      // for checkSlots
+	hidden   hiddenRows
 }
 
 // Variants returns the names of the CPU variants that this machine can run, best first.
@@ -255,7 +260,8 @@ func (d *Device) prepare(p *Plan, tensors []Tensor) error {
 	defer pinner.Unpin()
 	plan := C.struct_infer_plan{
 		tensor_count: C.int32_t(len(tensors)), op_count: C.int32_t(len(p.Ops)), cache_count: C.int32_t(len(p.Cache)),
-		logits: C.int32_t(p.Logits), experts_used: C.int32_t(p.ExpertsUsed), max_rows: C.int32_t(p.MaxRows), max_wanted: C.int32_t(p.MaxWanted),
+		logits: C.int32_t(p.Logits), feed_op: C.int32_t(p.feedOp()), predict_op: C.int32_t(p.predictOp()), hidden: C.int32_t(p.Hidden),
+		predict_logits: C.int32_t(p.Predictor.Logits), predict_hidden: C.int32_t(p.Predictor.Hidden), experts_used: C.int32_t(p.ExpertsUsed), max_rows: C.int32_t(p.MaxRows), max_wanted: C.int32_t(p.MaxWanted),
 		activation_bytes: C.int64_t(p.ActivationBytes), cache_bytes: C.int64_t(p.CacheBytes),
 	}
 	pinner.Pin(&tensors[0])
@@ -298,6 +304,9 @@ type Batch struct {
 	Wanted        []int32 // rows whose logits are returned, ascending
 	TablePages    int
 	SequenceCount int
+
+	Part  Part      // of a plan with a predictor
+	Carry []float32 // [sequences][width]: the hidden state of the row before each sequence's first one, zeros where it is unknown; nil: all zeros
 }
 
 // Run computes a step and returns the wanted rows' logits [wanted][vocab], valid until the next Run or Close.
@@ -306,27 +315,42 @@ func (d *Device) Run(b *Batch) ([]float32, error) {
 		return nil, err
 	}
 	atomic.StoreInt32(d.cancel, 0)
-	var logits *C.float
-	var status C.int
+	var computed results
 	if d.bound == nil {
-		logits, status = d.compute(b)
+		computed = d.compute(b)
 	} else {
-		logits, status = d.computeBound(b)
+		computed = d.computeBound(b)
 	}
+	logits, hidden, status := computed.logits, computed.hidden, computed.status
 	if status != C.INFER_OK {
 		return nil, d.status("run", status)
+	}
+	result, states := d.plan.results(b.Part)
+	if d.plan.HasPredictor() {
+		d.hidden = d.hiddenOf(unsafe.Pointer(hidden), states, len(b.IDs))
 	}
 	if logits == nil || len(b.Wanted) == 0 {
 		return nil, nil
 	}
-	t := d.plan.Tensors[d.plan.Logits]
+	t := d.plan.Tensors[result]
 	rowFloats := int(t.Stride / 4)
 	all := unsafe.Slice((*float32)(unsafe.Pointer(logits)), (len(b.Wanted)-1)*rowFloats+int(t.Cols))
 	return all, nil
 }
 
-func (d *Device) compute(b *Batch) (logits *C.float, status C.int) {
+// results are what a step of the backend leaves.
+type results struct {
+	logits, hidden *C.float
+	status         C.int
+}
+
+func (d *Device) compute(b *Batch) results {
+	var r results
+	var carry *C.float
 	var wanted, types, pages *C.int32_t
+	if len(b.Carry) > 0 {
+		carry = (*C.float)(&b.Carry[0])
+	}
 	if len(b.Wanted) > 0 {
 		wanted = (*C.int32_t)(&b.Wanted[0])
 	}
@@ -336,14 +360,16 @@ func (d *Device) compute(b *Batch) (logits *C.float, status C.int) {
 	if len(b.Pages) > 0 {
 		pages = (*C.int32_t)(&b.Pages[0])
 	}
-	status = C.backend_run(d.backend, d.handle, (*C.int32_t)(&b.IDs[0]), (*C.int32_t)(&b.Positions[0]), (*C.int32_t)(&b.Sequences[0]), types, pages, wanted,
-		(*C.int32_t)(d.cancel), C.int32_t(len(b.IDs)), C.int32_t(b.SequenceCount), C.int32_t(b.TablePages), C.int32_t(len(b.Wanted)), &logits)
-	return logits, status
+	r.status = C.backend_run(d.backend, d.handle, (*C.int32_t)(&b.IDs[0]), (*C.int32_t)(&b.Positions[0]), (*C.int32_t)(&b.Sequences[0]), types, pages, wanted,
+		(*C.int32_t)(d.cancel), carry,
+		C.int32_t(len(b.IDs)), C.int32_t(b.SequenceCount), C.int32_t(b.TablePages), C.int32_t(len(b.Wanted)), C.int32_t(b.Part), &r.logits, &r.hidden)
+	return r
 }
 
-func (d *Device) computeBound(b *Batch) (logits *C.float, status C.int) {
-	d.bound.call(func() { logits, status = d.compute(b) })
-	return logits, status
+func (d *Device) computeBound(b *Batch) results {
+	var r results
+	d.bound.call(func() { r = d.compute(b) })
+	return r
 }
 
 // LogitsStride is the distance in floats from a wanted row's logits to the next one's in Run's result.
@@ -370,6 +396,9 @@ func (d *Device) checkBatch(b *Batch) error {
 		if err := d.checkRow(b, i); err != nil {
 			return err
 		}
+	}
+	if err := d.checkPart(b); err != nil {
+		return err
 	}
 	if err := d.checkSlots(b); err != nil {
 		return err
@@ -432,7 +461,7 @@ func (d *Device) checkRow(b *Batch, i int) error {
 // checkSlots makes sure that every sequence of a batch reads a state that is there, and writes where nobody else reads or writes.
 func (d *Device) checkSlots(b *Batch) error {
 	for kind, k := range d.plan.PageKinds {
-		if !k.State {
+		if !k.State || b.Part == PartPredict { // which has none
 			continue
 		}
 		used := d.slots // what this batch does with each slot
@@ -452,14 +481,33 @@ func (d *Device) checkSlots(b *Batch) error {
 			if (read < 0) != (b.Positions[i] == 0) || read >= n || write < 0 || write >= n {
 				return fmt.Errorf("run: %w: sequence %d at position %d reads slot %d and writes slot %d of %d", ErrInvalid, seq, b.Positions[i], read, write, n)
 			}
-			if used[write] != slotFree || read == write || read >= 0 && used[read] == slotWritten {
-				return fmt.Errorf("run: %w: sequence %d reads slot %d and writes slot %d, which the batch uses elsewhere", ErrInvalid, seq, read, write)
+			if read >= 0 && used[read] == slotWritten {
+				return fmt.Errorf("run: %w: sequence %d reads slot %d, which the batch uses elsewhere", ErrInvalid, seq, read)
 			}
-			used[write] = slotWritten
 			if read >= 0 {
 				used[read] = slotRead
 			}
+			if err := d.checkWritten(b, i, table[1:b.TablePages], n); err != nil {
+				return err
+			}
 		}
+	}
+	return nil
+}
+
+// checkWritten makes sure that a sequence's slots are free, and no more than its rows: one for the certain ones and one for each guess.
+func (d *Device) checkWritten(b *Batch, first int, slots []int32, n int32) error {
+	for j, slot := range slots {
+		if j > 0 && slot < 0 {
+			return nil
+		}
+		if row := first + j; row >= len(b.Sequences) || b.Sequences[row] != b.Sequences[first] {
+			return fmt.Errorf("run: %w: sequence %d has %d rows and more slots to write", ErrInvalid, b.Sequences[first], j)
+		}
+		if slot >= n || d.slots[slot] != slotFree {
+			return fmt.Errorf("run: %w: sequence %d writes slot %d of %d, which the batch uses elsewhere", ErrInvalid, b.Sequences[first], slot, n)
+		}
+		d.slots[slot] = slotWritten
 	}
 	return nil
 }

@@ -92,7 +92,9 @@ enum infer_op_kind {
     // out[w] = x[wanted[w]]. Ends the BATCH rows.
     INFER_OP_GATHER = 14,
     // Recurrent ops walk a sequence's rows in order. Their state lies in a cache layer n0 whose pages are slots: they begin with what
-    // the sequence's read slot holds (zeros where it has none) and leave the state after its last row in the write slot.
+    // the sequence's read slot holds (zeros where it has none) and leave the state after its last row in the write slot. Where the table
+    // has m slots behind that one, the last m rows are guesses: the state before them goes to the write slot, and the state after
+    // each of them to the next slot.
     //
     // out[t][c] = act(bias[c] + sum over k of W[k][c] x[t-taps+1+k][c]), k ascending. in: x, W [taps][channels], bias?.
     // n1: enum infer_act, n2: taps. State: [taps-1][channels], the last inputs, oldest first.
@@ -114,6 +116,9 @@ enum infer_op_kind {
     INFER_OP_POOL = 24,
     // out = softmax(x) over the row. in: x. Row-local.
     INFER_OP_SOFTMAX = 25,
+    // out[t] = x[t-1]; of a sequence's first row in the batch what the batch carries for the sequence, zeros where that is nothing. in: x.
+    // The first op of the feed: x is the plan's hidden state.
+    INFER_OP_PREVIOUS = 26,
 };
 
 enum infer_norm { INFER_NORM_RMS = 0, INFER_NORM_LAYER = 1, INFER_NORM_L2 = 2 /* x / sqrt(sum x^2 + f0) */ };
@@ -170,10 +175,21 @@ struct infer_plan {
     const struct infer_cache_layer *cache;
     int32_t tensor_count, op_count, cache_count;
     int32_t logits;            // tensor with WANTED rows that run() returns
+    // A plan may have a predictor that predicts a token further: ops [0, feed_op) are the model, [feed_op, predict_op) put into its
+    // cache layer what a row adds to it, and [predict_op, op_count) are its rest. Without a predictor both are op_count.
+    int32_t feed_op, predict_op;
+    int32_t hidden, predict_logits, predict_hidden; // BATCH, WANTED and BATCH rows; -1 where there are none
     int32_t experts_used;      // experts a token, 0 without experts
     int32_t max_rows, max_wanted;
     int64_t activation_bytes;
     int64_t cache_bytes;
+};
+
+// Which part of a plan with a predictor a run computes.
+enum infer_part {
+    INFER_PART_MODEL = 0, // the model alone
+    INFER_PART_FEED = 1,  // the model, then the feed of the same rows: a row's token with the hidden state of the row before it
+    INFER_PART_PREDICT = 2, // the feed and the predictor, one row a sequence, each with the hidden state that the batch carries
 };
 
 // One step's rows. Rows of a sequence are consecutive, positions ascending by one.
@@ -183,10 +199,18 @@ struct infer_batch {
     const int32_t *sequences;  // [rows] index into pages
     const int32_t *types;      // [rows] token types; NULL: all 0
     const int32_t *pages;      // [kinds][sequences][table_pages] page numbers; -1 where given back. Of a kind of recurrent layers: the
-                               // slot to read, -1 at a sequence's beginning, and the slot to write, which nobody else has
+                               // slot to read, -1 at a sequence's beginning, and the slots to write, which nobody else has
     const int32_t *wanted;     // [wanted_count] row indices, ascending
     const int32_t *cancel;     // raised to non-zero by another thread to abandon the step; may be NULL
+    const float *carry;        // [sequences][width of hidden states]: those of the rows before each sequence's first one; NULL: zeros
     int32_t rows, sequence_count, table_pages, wanted_count;
+    int32_t part;              // enum infer_part
+};
+
+// What a run returns, valid until the next one.
+struct infer_result {
+    const float *logits; // of the part that ran, row 0; NULL: none
+    const float *hidden; // the same; the rows of a tensor are its stride apart
 };
 
 struct infer_options {
@@ -209,7 +233,7 @@ struct infer_backend {
     // back to the system when it has copies of its own.
     int (*attach)(void *device, const void *data, int64_t bytes, int32_t mapped, int32_t *buffer);
     int (*prepare)(void *device, const struct infer_plan *plan);
-    int (*run)(void *device, const struct infer_batch *batch, const float **logits);
+    int (*run)(void *device, const struct infer_batch *batch, struct infer_result *result);
     int (*read_tensor)(void *device, int32_t tensor, int64_t row, float *out); // an activation's row, after run; for tests
     const char *(*last_error)(void *device);
     const char *(*describe)(void *device); // variant and threads, for people

@@ -94,6 +94,7 @@ type Plan struct {
 	PageKinds   []PageKind
 	Logits      Ref // the result, WANTED rows: logits, or for a plan that embeds pooled vectors
 	Hidden      Ref // the last normed state, BATCH or WANTED rows; None where not marked
+	Predictor   Predictor
 	ExpertsUsed int
 	Whole       bool // sequences must be in one batch from their first position to their last
 
@@ -115,7 +116,9 @@ type constant struct {
 }
 
 // NewPlan starts an empty plan.
-func NewPlan() *Plan { return &Plan{Logits: None, Hidden: None, layer: -1} }
+func NewPlan() *Plan {
+	return &Plan{Logits: None, Hidden: None, Predictor: Predictor{Logits: None, Hidden: None}, layer: -1}
+}
 
 // Layer sets the model layer that following ops belong to, for messages and statistics; -1 is outside of the layers.
 func (p *Plan) Layer(i int) { p.layer = int32(i) }

@@ -89,7 +89,10 @@ func (p *Plan) lifetimes() []lifetime {
 		use(o.Out, i)
 		use(o.Out2, i)
 	}
-	for _, r := range []Ref{p.Logits, p.Hidden} {
+	for _, r := range []Ref{p.Logits, p.Hidden} { // a run of the predictor comes after they were read
+		use(r, p.predictOp())
+	}
+	for _, r := range []Ref{p.Predictor.Logits, p.Predictor.Hidden} {
 		use(r, len(p.Ops))
 	}
 	all := make([]lifetime, 0, len(byBase))
@@ -205,7 +208,7 @@ var opNames = map[OpKind]string{OpEmbed: "embed", OpNorm: "norm", OpMatMul: "mat
 	OpRope: "rope", OpStore: "store", OpAttention: "attention", OpRoute: "route", OpExperts: "experts",
 	OpExpertSum: "expert_sum", OpElement: "element", OpCopy: "copy", OpGather: "gather",
 	OpConv: "conv", OpScan: "scan", OpHeadScan: "head_scan", OpDelta: "delta",
-	OpPool: "pool", OpSoftmax: "softmax"}
+	OpPool: "pool", OpSoftmax: "softmax", OpPrevious: "previous"}
 
 func (k OpKind) String() string {
 	if s, ok := opNames[k]; ok {
@@ -224,7 +227,12 @@ func (p *Plan) String() string {
 		}
 		fmt.Fprintf(&b, "cache %d: %d heads, k %d, v %d of %d, window %d\n", i, c.Heads, c.KDim, c.VDim, c.VWidth, p.PageKinds[c.Kind].Window)
 	}
-	for _, o := range p.Ops {
+	for i, o := range p.Ops {
+		if p.HasPredictor() && i == p.Predictor.Feed {
+			b.WriteString("feed of the predictor:\n")
+		} else if p.HasPredictor() && i == p.Predictor.First {
+			b.WriteString("predictor:\n")
+		}
 		if o.Layer >= 0 {
 			fmt.Fprintf(&b, "%2d ", o.Layer)
 		} else {

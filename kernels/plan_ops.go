@@ -30,6 +30,7 @@ const (
 	OpDelta     OpKind = C.INFER_OP_DELTA
 	OpPool      OpKind = C.INFER_OP_POOL
 	OpSoftmax   OpKind = C.INFER_OP_SOFTMAX
+	OpPrevious  OpKind = C.INFER_OP_PREVIOUS
 )
 
 // Norm is a kind of normalisation.

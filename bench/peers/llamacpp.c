@@ -7,6 +7,8 @@
 //   tokenize    special=0|1                    text on standard input; special: add BOS/EOS and read special tokens
 //   detokenize                                 ids on standard input; writes the bytes of the text, not JSON
 //   logits      out=FILE cache=f16|f32 chunk=N ids on standard input; float32, [tokens][vocabulary]
+//   further     out=FILE                       ids on standard input, at most 512; float32, [tokens][vocabulary]: what the layers behind
+//                                              the model's predict of the token after next, from each token and the state before it
 //   greedy      count=N                        ids on standard input
 //   perplexity  window=N windows=N             text on standard input
 //   bench       prompt=N gen=N sequences=N depth=N runs=N
@@ -258,6 +260,42 @@ static void run_logits(void)
         fail("cannot write", options.out);
     printf("{\"tokens\": %d, \"vocabulary\": %d}\n", n, size);
 }
+
+#ifdef PEER_FURTHER
+static void run_further(void)
+{
+    llama_token *ids;
+    int n = read_ids(&ids), size = llama_vocab_n_tokens(vocab), width = llama_model_n_embd(model);
+    FILE *f = fopen(options.out, "wb");
+    if (!f || n > PHYSICAL_BATCH)
+        fail("cannot write, or more than 512 tokens", options.out);
+    options.cache = "f32";
+    open_context(n, 1, LOGICAL_BATCH);
+    show_hidden(context, true, false);
+    decode_run(ids, n, 0, 0, true);
+    float *states = checked(calloc((size_t)n * (size_t)width, sizeof *states)); // of the row before; zeros before the first
+    memcpy(states + width, hidden_states(context), (size_t)(n - 1) * (size_t)width * sizeof *states);
+    struct llama_context *further = open_further(model, context, n);
+    if (!further)
+        fail("cannot make a context", NULL);
+    struct llama_batch b = llama_batch_init(n, 0, 1);
+    for (int i = 0; i < n; i++)
+        add_row(&b, ids[i], i, 0, true);
+    b.embd = states;
+    if (llama_decode(further, b) != 0)
+        fail("decode failed", NULL);
+    for (int i = 0; i < n; i++)
+        if (fwrite(llama_get_logits_ith(further, i), sizeof(float), (size_t)size, f) != (size_t)size)
+            fail("cannot write", options.out);
+    if (fclose(f) != 0)
+        fail("cannot write", options.out);
+    b.embd = NULL;
+    llama_batch_free(b);
+    llama_free(further);
+    free(states);
+    printf("{\"tokens\": %d, \"vocabulary\": %d}\n", n, size);
+}
+#endif
 
 // The two highest logits' ids, and the distance between them.
 static float find_best(const float *logits, int n, llama_token best[2])
@@ -666,6 +704,10 @@ int main(int argc, char **argv)
         run_detokenize();
     else if (strcmp(command, "logits") == 0)
         run_logits();
+#ifdef PEER_FURTHER
+    else if (strcmp(command, "further") == 0)
+        run_further();
+#endif
     else if (strcmp(command, "greedy") == 0)
         run_greedy();
     else if (strcmp(command, "perplexity") == 0)

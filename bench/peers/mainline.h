@@ -1,5 +1,7 @@
 // mainline.h - what differs between llama.cpp and its forks, for llama.cpp itself. Included by llamacpp.c alone.
 
+#define PEER_FURTHER // it has the command of that name
+
 #include "ggml-backend.h"
 #include "ggml-cpu.h"
 
@@ -32,6 +34,7 @@ static void set_model_options(struct llama_model_params *p, int repack)
 {
     if (repack >= 0)
         p->use_extra_bufts = repack;
+    p->load_mtp = true; // the layers behind the model's cost nothing where nobody asks them
 }
 
 static void set_context_options(struct llama_context_params *p, int flash)
@@ -79,4 +82,21 @@ static int write_piece(const struct llama_vocab *v, llama_token id, char *out, i
 static int result_width(const struct llama_model *m, const struct llama_context *context)
 {
     return llama_pooling_type(context) == LLAMA_POOLING_TYPE_RANK ? (int)llama_model_n_cls_out(m) : llama_model_n_embd_out(m);
+}
+
+// What the libraries export for their own tools alone, by the names that a C++ compiler gives it.
+void show_hidden(struct llama_context *, bool value, bool wanted_alone) __asm__("_Z26llama_set_embeddings_nextnP13llama_contextbb");
+float *hidden_states(struct llama_context *) __asm__("_Z26llama_get_embeddings_nextnP13llama_context");
+
+// A second context for the layers behind the model's that predict further tokens.
+static struct llama_context *open_further(struct llama_model *of, struct llama_context *beside, int tokens)
+{
+    struct llama_context_params p = llama_context_default_params();
+    p.ctx_type = LLAMA_CONTEXT_TYPE_MTP;
+    p.ctx_other = beside;
+    p.n_ctx = p.n_batch = p.n_ubatch = (uint32_t)tokens;
+    p.n_threads = p.n_threads_batch = 1;
+    p.type_k = p.type_v = GGML_TYPE_F32;
+    set_context_options(&p, 0);
+    return llama_init_from_model(of, p);
 }

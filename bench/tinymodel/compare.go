@@ -47,12 +47,15 @@ type result struct {
 
 // run computes a model with the given cache type.
 func (p peer) run(model string, encoder bool, ids []int32, cache string) (result, error) {
+	if encoder {
+		return p.command("vectors", model, ids, cache)
+	}
+	return p.command("logits", model, ids, cache)
+}
+
+func (p peer) command(command, model string, ids []int32, cache string) (result, error) {
 	out := model + ".f32"
 	defer os.Remove(out)
-	command := "logits"
-	if encoder {
-		command = "vectors"
-	}
 	cmd := exec.Command(filepath.Join(p.dir, "driver"), command, model, "out="+out, "cache="+cache, "threads=1")
 	var stdout, stderr bytes.Buffer
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = strings.NewReader(join(ids)), &stdout, &stderr
@@ -166,12 +169,17 @@ func golden(specs []*modelspec.Spec, names []string, o options) error {
 			return err
 		}
 		g := modelspec.Golden{Case: name, Arch: s.Arch, Maker: maker}
-		values, err := makeGolden(p, m, &g, temp)
+		values, further, err := makeGolden(p, m, &g, temp)
 		if err != nil {
 			return fmt.Errorf("case %s: %w", name, err)
 		}
 		if err := os.WriteFile(filepath.Join(o.dir, "golden", name+".f32"), values, 0o644); err != nil {
 			return err
+		}
+		if g.Further {
+			if err := os.WriteFile(filepath.Join(o.dir, "golden", name+".further.f32"), further, 0o644); err != nil {
+				return err
+			}
 		}
 		index = modelspec.Replace(index, g)
 		fmt.Printf("%-28s %6d values; llama.cpp's own default configuration is %.1e away\n", name, len(values)/4, g.Default)
@@ -179,29 +187,43 @@ func golden(specs []*modelspec.Spec, names []string, o options) error {
 	return modelspec.WriteGoldens(o.dir, index)
 }
 
-func makeGolden(p peer, m *modelspec.Model, g *modelspec.Golden, temp string) ([]byte, error) {
+// makeGolden returns what llama.cpp computes, and where the model predicts further tokens what it computes of these.
+func makeGolden(p peer, m *modelspec.Model, g *modelspec.Golden, temp string) (values, further []byte, err error) {
 	data, err := m.Bytes()
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	path := filepath.Join(temp, m.Name+".gguf")
 	defer os.Remove(path)
 	if err := os.WriteFile(path, data, 0o644); err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	sum := sha256.Sum256(data)
 	g.SHA256, g.Encoder = hex.EncodeToString(sum[:]), m.Encoder
 	exact, err := p.run(path, m.Encoder, m.Ids(), "f32")
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	usual, err := p.run(path, m.Encoder, m.Ids(), "f16")
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	g.Pooled, g.Default = exact.pooled, distance(usual, exact)
+	if values, err = packed(exact); err != nil || m.Keys()["nextn_predict_layers"] == nil {
+		return values, nil, err
+	}
+	g.Further = true
+	predicted, err := p.command("further", path, m.Ids(), "f32")
+	if err != nil {
+		return nil, nil, err
+	}
+	further, err = packed(predicted)
+	return values, further, err
+}
+
+func packed(r result) ([]byte, error) {
 	var out []byte
-	for _, v := range exact.values {
+	for _, v := range r.values {
 		if v-v != 0 {
 			return nil, errors.New("llama.cpp's result is not finite")
 		}

@@ -54,7 +54,7 @@ func newRun() *cobra.Command {
 	flags.IntVarP(&f.count, "max-tokens", "n", 0, "tokens to generate at most; 0: until the context is full")
 	flags.IntVar(&f.context, "ctx", 0, fmt.Sprintf("tokens of context (default: the model's own, at most %d)", engine.DefaultContext))
 	flags.StringVar(&f.model.options.Cache, "cache", "", "memory for keys and values, as 2GiB, or 40% of what is free (default: room for the whole context)")
-	flags.BoolVar(&f.model.options.NoSpeculation, "no-speculation", false, "compute no guessed tokens ahead; the answer is the same with and without")
+	flags.BoolVar(&f.model.options.NoSpeculation, "no-speculation", false, "compute no guessed tokens ahead, neither from the text so far nor from the model's own layers for further tokens; the answer is the same with and without")
 	flags.StringVar(&f.saved, "saved", "", "file with a computed prompt to begin with (see infer cache save)")
 	flags.StringArrayVar(&f.stops, "stop", nil, "text that ends the answer; may be repeated")
 	flags.BoolVar(&f.asJSON, "json", false, "print one JSON object instead of streaming")

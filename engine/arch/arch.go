@@ -30,6 +30,10 @@ type Options struct {
 	// Pooling asks for vectors of whole texts instead of logits, or with [GenerateAnyway] for logits; empty takes what the
 	// file says.
 	Pooling Pooling
+
+	// Predictor records the block that predicts a token further than the model (multi-token prediction), where the file has one and the
+	// architecture knows it.
+	Predictor bool
 }
 
 // Model is a recorded model.
@@ -51,6 +55,8 @@ type Model struct {
 	Labels     []string // of a classifier's scores, where the file names them
 	Causal     bool     // tokens see those before them alone
 	TokenTypes int      // how many texts of one sequence the model tells apart; 0: none
+
+	FurtherTokens int // tokens behind the next one that the file can predict (multi-token prediction); the plan has its predictor if asked for
 
 	// WeightBytesPerToken is what decoding one token reads from the weights: every matrix once, of the experts the share
 	// that a token uses, of the embedding table one row.
@@ -117,17 +123,19 @@ func Record(f *gguf.File, o Options) (*Model, error) {
 	if err := k.err(); err != nil { // shapes would be checked against nonsense
 		return nil, fmt.Errorf("%s: architecture %s: %w", path, name, err)
 	}
-	p := &plan{Plan: kernels.NewPlan(), c: c}
+	p := &plan{Plan: kernels.NewPlan(), c: c, further: o.Predictor && c.Pooling == NoPooling}
 	w := newWeights(f, p.Plan, c.Experts)
 	row.record(p, w, c)
+	w.touchFurther(c)
 	if err := errors.Join(k.err(), p.Err()); err != nil {
 		return nil, fmt.Errorf("%s: architecture %s: %w", path, name, err)
 	}
 	narrow(p.Plan)
-	m := &Model{Arch: name, Plan: p.Plan, Vocab: c.Vocab, Dim: c.Dim, Layers: c.Layers, Heads: slices.Max(c.Heads), KVHeads: slices.Max(c.KVHeads),
+	m := &Model{Arch: name, Plan: p.Plan, Vocab: c.Vocab, Dim: c.Dim, Layers: c.Layers, Heads: slices.Max(c.Heads[:c.Layers]), KVHeads: slices.Max(c.KVHeads[:c.Layers]),
 		ContextLength: c.Context, Experts: c.Experts, ExpertsUsed: c.ExpertsUsed, Parameters: w.parameters,
 		WeightBytesPerToken: bytesPerToken(p.Plan), MultiplyAddsPerToken: multiplyAdds(p.Plan)}
 	m.Pooling, m.Width, m.Labels, m.Causal, m.TokenTypes = c.Pooling, int(p.Cols(p.Logits)), c.labels(), p.c.causal, p.tokenTypes
+	m.FurtherTokens = c.Next
 	m.Unused.Tensors, m.Unused.Keys = w.unused(), k.unused()
 	return m, nil
 }
@@ -135,7 +143,7 @@ func Record(f *gguf.File, o Options) (*Model, error) {
 // bytesPerToken adds up the weights that one decoded token reads.
 func bytesPerToken(p *kernels.Plan) int64 {
 	var total int64
-	for _, o := range p.Ops {
+	for _, o := range p.Model() {
 		for _, r := range o.In {
 			if r == kernels.None || p.Tensors[r].RowsKind != kernels.RowsFixed {
 				continue
@@ -157,7 +165,7 @@ func bytesPerToken(p *kernels.Plan) int64 {
 // multiplyAdds adds up the products of a prompt's token.
 func multiplyAdds(p *kernels.Plan) int64 {
 	var total int64
-	for _, o := range p.Ops {
+	for _, o := range p.Model() {
 		if o.Kind != kernels.OpMatMul && o.Kind != kernels.OpExperts && o.Kind != kernels.OpHeads || p.Tensors[o.Out].RowsKind == kernels.RowsWanted {
 			continue
 		}

@@ -8,6 +8,8 @@ type plan struct {
 	c      Config
 	tables []angleTable
 
+	further bool // a predictor of further tokens is wanted
+
 	tokenTypes int // rows of the table of token types
 }
 
@@ -248,19 +250,29 @@ func (p *plan) logits(w *weights, x kernels.Ref, n norm, scale, softcap float32)
 		p.c.fault("attention.causal", "false", "true for a model without a pooling_type: one that sees what follows does not predict it")
 		return
 	}
-	m := linear{scale: 1, bias: none}
-	if w.has("output.weight") {
-		m = w.linear("output", p.c.Dim, p.c.Vocab)
-	} else {
-		m.weight = w.matrix("token_embd.weight", p.c.Dim, p.c.Vocab)
-		if w.has("output.bias") {
-			m.bias = w.vector("output.bias", p.c.Vocab)
-		}
-	}
+	m := p.outputMatrix(w)
 	s := kernels.NoEpilogue
 	s.Bias, s.Scale = m.bias, m.scale*scale
 	if softcap != 0 {
 		s.Act, s.ActParam[0] = kernels.ActSoftcap, softcap
 	}
-	p.SetLogits(p.MatMul(p.norm(p.Wanted(x), n), m.weight, s))
+	if !p.further {
+		p.SetLogits(p.MatMul(p.norm(p.Wanted(x), n), m.weight, s))
+		return
+	}
+	states := p.norm(x, n) // of every token: the predictor goes on from them
+	p.SetHidden(states)
+	p.SetLogits(p.MatMul(p.Wanted(states), m.weight, s))
+}
+
+// outputMatrix gives logits; it is the embedding table where the file has no other.
+func (p *plan) outputMatrix(w *weights) linear {
+	if w.has("output.weight") {
+		return w.linear("output", p.c.Dim, p.c.Vocab)
+	}
+	m := linear{scale: 1, bias: none, weight: w.matrix("token_embd.weight", p.c.Dim, p.c.Vocab)}
+	if w.has("output.bias") {
+		m.bias = w.vector("output.bias", p.c.Vocab)
+	}
+	return m
 }

@@ -15,9 +15,10 @@ type Config struct {
 	Vocab    int
 	Dim      int
 	Layers   int
+	Next     int   // layers behind them that predict further tokens
 	Context  int   // positions the model was trained for
 	Asked    int   // positions asked for; the model's where nothing was
-	Heads    []int // query heads of each layer
+	Heads    []int // query heads of each layer, and of the first behind them, as the two below
 	KVHeads  []int
 	FF       []int // width of each layer's feed-forward network
 	KeyDim   int   // width of a query or key head
@@ -45,7 +46,7 @@ const (
 func readConfig(k *keys, row Row, o Options) Config {
 	c := Config{keys: k, Norm: row.norm, Context: k.count("context_length"), Dim: k.count("embedding_length"), Layers: k.count("block_count")}
 	if next := k.countOr("nextn_predict_layers", 0, 0); next < c.Layers {
-		c.Layers -= next // layers at the end that only predict a second token
+		c.Layers, c.Next = c.Layers-next, next
 	}
 	if c.Layers > maxLayers {
 		k.fault("block_count", fmt.Sprint(c.Layers), fmt.Sprintf("at most %d", maxLayers))
@@ -102,6 +103,7 @@ func readConfig(k *keys, row Row, o Options) Config {
 			break
 		}
 	}
+	c.Heads, c.KVHeads, c.FF = c.further("attention.head_count", c.Heads), c.further("attention.head_count_kv", c.KVHeads), c.further("feed_forward_length", c.FF)
 	c.Vocab = vocabulary(k)
 	c.Eps = k.number(map[kernels.Norm]string{kernels.RMSNorm: "attention.layer_norm_rms_epsilon", kernels.LayerNorm: "attention.layer_norm_epsilon"}[row.norm])
 	c.Rope = readRope(c)
@@ -156,4 +158,24 @@ func (c Config) windows(window, period int) []int {
 // expertWidth is the width of one expert: its own key, or the given default.
 func (c Config) expertWidth(otherwise int) int {
 	return c.countOr("expert_feed_forward_length", 1, otherwise)
+}
+
+// further adds the count of the first layer behind the model's, where there is one: what an array says, or what the last layer has
+// that has some.
+func (c Config) further(key string, counts []int) []int {
+	if c.Next == 0 {
+		return counts
+	}
+	n := 0
+	for _, count := range counts {
+		if count > 0 {
+			n = count
+		}
+	}
+	if info, ok := c.meta.Info(c.name(key)); ok && info.Type == gguf.ArrayValue {
+		if all, _, err := c.meta.Ints(c.name(key)); err == nil && len(all) > c.Layers && all[c.Layers] > 0 && all[c.Layers] <= maxCount {
+			n = int(all[c.Layers])
+		}
+	}
+	return append(counts[:c.Layers:c.Layers], n)
 }

@@ -11,13 +11,16 @@ func glm4MoE(p *plan, w *weights, c Config) {
 	x := p.embed(w, 1)
 	c.intsOr("rope.dimension_sections") // over text all sections count the same positions
 	angles := p.angles(c.Rope, nil)
-	for i := range c.Layers {
-		l := w.layer(i)
+	block := func(l *layer, i int, x, angles kernels.Ref) kernels.Ref {
 		a := c.attention(i)
 		a.angles, a.style, a.norm = angles, kernels.RopeHalves, headNormIfPresent
 		x = p.output(l, p.attend(l, p.norm(x, l.norm("attn_norm", c.Dim)), a), a, 1, x)
 		h := p.norm(x, l.norm("post_attention_norm", c.Dim))
-		x = p.mixture(l, h, i, leading, e, shared*e.width, x)
+		return p.mixture(l, h, i, leading, e, shared*e.width, x)
+	}
+	for i := range c.Layers {
+		x = block(w.layer(i), i, x, angles)
 	}
 	p.logits(w, x, w.norm("output_norm", c.Dim), 1, 0)
+	p.predictFurther(w, block)
 }

@@ -12,7 +12,13 @@ func narrow(p *kernels.Plan) {
 	moved := movable(p)
 	chosen := map[kernels.Ref]kernels.Ref{} // BATCH rows to the WANTED ones among them
 	var ops []kernels.Op
+	predictor := p.Predictor
 	for i, o := range p.Ops {
+		if p.HasPredictor() && i == p.Predictor.Feed {
+			predictor.Feed = len(ops)
+		} else if p.HasPredictor() && i == p.Predictor.First {
+			predictor.First = len(ops)
+		}
 		if o.Kind == kernels.OpGather {
 			r := o.In[0]
 			if c, ok := chosen[r]; ok {
@@ -40,8 +46,8 @@ func narrow(p *kernels.Plan) {
 		}
 		ops = append(ops, o)
 	}
-	p.Ops = ops
-	for _, r := range []*kernels.Ref{&p.Logits, &p.Hidden} { // a gather that went may have been the result itself
+	p.Ops, p.Predictor = ops, predictor
+	for _, r := range []*kernels.Ref{&p.Logits, &p.Hidden, &p.Predictor.Logits} { // a gather that went may have been the result itself
 		if c, ok := chosen[*r]; ok && p.Tensors[*r].RowsKind == kernels.RowsWanted {
 			*r = c
 		}
@@ -50,7 +56,7 @@ func narrow(p *kernels.Plan) {
 
 // movable finds the ops that narrow moves, by their index.
 func movable(p *kernels.Plan) map[int]bool {
-	moved, kept := map[int]bool{}, map[kernels.Ref]bool{p.Hidden: true} // tensors that someone reads for all rows
+	moved, kept := map[int]bool{}, map[kernels.Ref]bool{p.Hidden: true, p.Predictor.Hidden: true} // tensors that someone reads for all rows
 	writers := map[kernels.Ref]int{}
 	for _, o := range p.Ops {
 		if o.Out != kernels.None {

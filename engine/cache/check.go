@@ -108,6 +108,9 @@ func (a *audit) table(name string, s *Sequence, k *shelf) {
 		if (table[0] >= 0) != (s.n > 0) {
 			a.fault("%s: state slot %d after %d tokens", name, table[0], s.n)
 		}
+		if len(table) < 2 || len(table) > 2 && slices.Contains(table[1:], -1) {
+			a.fault("%s: state slots %v", name, table)
+		}
 		return
 	}
 	if len(table)*PageTokens < s.n {

@@ -130,7 +130,9 @@ func (r *runner) write(s *Sequence, ids []int32) error {
 			if table[1] < 0 || table[1] == table[0] {
 				return fmt.Errorf("sequence %d: reads slot %d, writes slot %d", s.id, table[0], table[1])
 			}
-			r.device.put(i, table[1], 0, all[len(all)-1])
+			for j, slot := range table[1:] { // the state before the guesses, and after each
+				r.device.put(i, slot, 0, all[len(all)-len(table)+1+j])
+			}
 			continue
 		}
 		for at := n; at < n+len(ids); at++ {

@@ -178,6 +178,9 @@ func (m *model) advance() {
 		wrong[0]++
 		require.NoError(m.t, m.write(s, wrong))
 		return
+	case 2:
+		m.guess(s, ids)
+		return
 	case 1: // the last of what was computed are rejected
 		good := rapid.IntRange(0, len(ids)).Draw(m.t, "accepted")
 		if len(m.cache.states) == 0 {
@@ -188,6 +191,34 @@ func (m *model) advance() {
 	require.NoError(m.t, m.write(s, ids))
 	require.NoError(m.t, s.Commit(ids))
 	require.Equal(m.t, n+len(ids), s.Len())
+	m.remember(s)
+}
+
+// guess computes guesses behind ids, of which some come true.
+func (m *model) guess(s *Sequence, ids []int32) {
+	n := s.Len()
+	var guesses []int32
+	for range rapid.IntRange(1, 4).Draw(m.t, "guesses") {
+		guesses = append(guesses, int32(rapid.IntRange(0, 2).Draw(m.t, "id")))
+	}
+	if m.full(s.ReserveGuesses(n+len(ids)+len(guesses), len(guesses))) {
+		require.Equal(m.t, n, s.Len())
+		return
+	}
+	m.check(m.t)
+	require.NoError(m.t, m.write(s, append(slices.Clone(ids), guesses...)))
+	require.NoError(m.t, s.Commit(ids))
+	m.check(m.t)
+	for _, id := range guesses[:rapid.IntRange(0, len(guesses)).Draw(m.t, "came true")] {
+		require.NoError(m.t, s.Commit([]int32{id}))
+		m.check(m.t)
+	}
+	if rapid.Bool().Draw(m.t, "forgotten") { // else by whatever comes next
+		s.ForgetGuesses()
+		for i, k := range m.device.kinds {
+			require.True(m.t, !k.State || len(s.Table(i)) == 2)
+		}
+	}
 	m.remember(s)
 }
 

@@ -7,6 +7,7 @@ func (s *Sequence) Rewind(n int) int {
 		return s.n
 	}
 	c := s.cache
+	s.ForgetGuesses()
 	n = s.rewindTo(max(n, 0))
 	whole, pages := n/PageTokens, (n+PageTokens-1)/PageTokens
 	wasWhole := len(s.path) > whole // the page that n is in

@@ -26,11 +26,12 @@ type Sequence struct {
 	planned int     // len(tokens), at least n
 	prompt  int     // tokens of the prompt, as far as they were not rewound
 
-	path   []*node   // of its whole pages
-	pinned *node     // the last of path, or the root
-	tables [][]int32 // by kind: pages, -1 where given back; of a state kind: read slot, write slot
-	held   []int     // by kind: index of the first page held
-	owned  bool      // the last page, where it is partial, may be written to
+	path    []*node   // of its whole pages
+	pinned  *node     // the last of path, or the root
+	tables  [][]int32 // by kind: pages, -1 where given back; of a state kind: read slot, write slot, a slot for the state after each guess
+	held    []int     // by kind: index of the first page held
+	guesses int       // that the next step has behind its certain tokens
+	owned   bool      // the last page, where it is partial, may be written to
 
 	marks      []int // page boundaries where a state is to be kept, ascending
 	checkpoint int   // where the last regular one was kept, or one was found
@@ -212,6 +213,8 @@ func (s *Sequence) letGo() {
 		}
 		if !k.State {
 			s.tables[k.index], s.held[k.index] = table[:0], 0
+		} else {
+			s.tables[k.index] = table[:2]
 		}
 	}
 }
@@ -263,7 +266,7 @@ func (s *Sequence) Len() int { return s.n }
 func (s *Sequence) Tokens() []int32 { return s.tokens[:s.n] }
 
 // Table returns a kind's pages for the batch, -1 where they were given back or never needed. Of a state kind it is the slot to read,
-// -1 where no token was computed yet, and the slot to write. It is valid until the next call.
+// -1 where no token was computed yet, the slot to write, and where ReserveGuesses was called one more for each guess. It is valid until the next call.
 func (s *Sequence) Table(kind int) []int32 { return s.tables[kind] }
 
 // ChunkEnd returns where a step should stop that would otherwise compute up to end: a state can be kept only at the end of a step.

@@ -8,13 +8,43 @@ import (
 // Reserve makes sure that the tokens before end have pages that may be written to, and that states have a slot to go to. Where memory
 // is short, prefixes that nobody holds are evicted, the least recently used first. Where that would not suffice it returns a
 // [FullError] and nothing was evicted; after any error the sequence has the pages that it had.
-func (s *Sequence) Reserve(end int) error {
+func (s *Sequence) Reserve(end int) error { return s.ReserveGuesses(end, 0) }
+
+// ReserveGuesses is Reserve for a step whose last tokens are guesses. A state cannot forget a wrong one: the step leaves the state before the
+// guesses, and the one after each of them, in slots of their own. Commit then takes the certain tokens together and each guess
+// that came true alone; ForgetGuesses gives the other slots back. After an error no guesses are reserved for.
+func (s *Sequence) ReserveGuesses(end, guesses int) error {
 	if err := s.usable(); err != nil {
 		return err
 	}
+	s.ForgetGuesses()
 	if end <= s.n {
 		return nil
 	}
+	s.guesses = guesses
+	err := s.reserve(end)
+	if err != nil {
+		s.ForgetGuesses()
+	}
+	return err
+}
+
+// ForgetGuesses gives the slots of guesses back that did not come true.
+func (s *Sequence) ForgetGuesses() {
+	s.guesses = 0
+	if s.status != statusOpen {
+		return
+	}
+	for _, k := range s.cache.states {
+		table := s.tables[k.index]
+		for i := 2; i < len(table); i++ {
+			s.drop(k, i)
+		}
+		s.tables[k.index] = table[:2]
+	}
+}
+
+func (s *Sequence) reserve(end int) error {
 	c := s.cache
 	for _, k := range c.shelves {
 		if need := s.missing(k, end); need > k.available() {
@@ -53,10 +83,10 @@ func (s *Sequence) grow(k *shelf, end int) error {
 		if err != nil {
 			return err
 		}
-		if k.State {
-			s.tables[k.index][1] = page
+		if table := s.tables[k.index]; k.State && table[1] < 0 {
+			table[1] = page
 		} else {
-			s.tables[k.index] = append(s.tables[k.index], page)
+			s.tables[k.index] = append(table, page)
 		}
 	}
 	return nil
@@ -68,19 +98,21 @@ func (s *Sequence) shrink(k *shelf, had int) {
 	for i := had; i < len(table); i++ {
 		s.drop(k, i)
 	}
-	if !k.State {
-		s.tables[k.index] = table[:had]
+	if k.State {
+		had = max(had, 2)
 	}
+	s.tables[k.index] = table[:had]
 }
 
 // missing counts the pages of a kind that a sequence must get before it can compute up to end.
 func (s *Sequence) missing(k *shelf, end int) int {
 	table := s.tables[k.index]
 	if k.State {
-		if table[1] >= 0 {
-			return 0
+		written := len(table) - 1
+		if table[1] < 0 {
+			written = 0
 		}
-		return 1
+		return max(0, 1+s.guesses-written)
 	}
 	need := max(0, (end+PageTokens-1)/PageTokens-len(table))
 	if s.mustCopy(k) {
@@ -241,9 +273,10 @@ func (s *Sequence) forgetShorter(parent, n *node) {
 	}
 }
 
-// swapStates makes the written states the current ones, and keeps them where that is due.
+// swapStates makes the states that were written first the current ones, and keeps them where that is due.
 func (s *Sequence) swapStates() {
 	c := s.cache
+	s.guesses = max(0, s.guesses-1)
 	if len(c.states) == 0 {
 		return
 	}
@@ -255,7 +288,10 @@ func (s *Sequence) swapStates() {
 		if table[0] >= 0 {
 			k.release(table[0])
 		}
-		table[0], table[1] = table[1], -1
+		last := len(table) - 1
+		copy(table, table[1:])
+		table[last] = -1
+		s.tables[k.index] = table[:max(2, last)]
 		if n := s.lastNode(); due && n.pages[k.index] < 0 {
 			c.give(n, k, table[0])
 			switch {

@@ -1,6 +1,7 @@
 // Package speculate guesses how a sequence goes on from what it has said before: where its last few tokens occurred earlier, what
 // followed there may follow again. Texts that quote, edit, enumerate or repeat are guessed well, others hardly at all; a
-// [Drafter] measures which, and offers guesses only where a step that verifies them pays.
+// [Drafter] measures which, and offers guesses only where a step that verifies them pays. A [Further] does the same for models that carry
+// a predictor of further tokens, which makes the guesses itself.
 //
 // The idea is known as prompt lookup or n-gram speculation; it needs no second model. Guesses change no result: who verifies them keeps
 // what the model itself would have chosen.
@@ -84,6 +85,14 @@ func (d *Drafter) Draft(dst, tokens []int32, most int) []int32 {
 		dst = append(dst, tokens[place+i%period])
 	}
 	return dst
+}
+
+// Likely is the probability that the first token of the last draft comes true, 0 where there was none.
+func (d *Drafter) Likely() float64 {
+	if d.level == none {
+		return 0
+	}
+	return d.known[d.level].likely()
 }
 
 // Verified tells how many tokens of the last draft were computed, and of these how many came true.

@@ -16,9 +16,10 @@ type Golden struct {
 	Arch    string  `json:"arch"`
 	SHA256  string  `json:"sha256"` // of the model's file
 	Encoder bool    `json:"encoder,omitempty"`
-	Pooled  int     `json:"pooled,omitempty"` // width of an encoder's vector
-	Default float64 `json:"default"`          // relative L2 distance of its own default configuration, with an f16 cache
-	Maker   string  `json:"maker"`            // program and version
+	Pooled  int     `json:"pooled,omitempty"`  // width of an encoder's vector
+	Default float64 `json:"default"`           // relative L2 distance of its own default configuration, with an f16 cache
+	Further bool    `json:"further,omitempty"` // golden/CASE.further.f32 has what the layers behind the model's predict, [tokens][vocabulary]
+	Maker   string  `json:"maker"`             // program and version
 }
 
 const indexFile = "golden/index.json"
