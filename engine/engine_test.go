@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"math/rand/v2"
 	"os"
+	"path/filepath"
 	"runtime"
 	"strings"
 	"sync"
@@ -18,6 +19,7 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/infer-go/infer/engine/gguf"
+	"github.com/infer-go/infer/engine/quantize"
 	"github.com/infer-go/infer/kernels"
 	"github.com/infer-go/infer/sampler"
 )
@@ -122,6 +124,20 @@ func TestSessionReuse(t *testing.T) {
 	}
 }
 
+// quantized writes a model anew in a mix of types.
+func quantized(t *testing.T, path, mix string) string {
+	t.Helper()
+	f, err := gguf.Open(path)
+	require.NoError(t, err)
+	defer func() { require.NoError(t, f.Close()) }()
+	parsed, err := quantize.ParseMix(mix)
+	require.NoError(t, err)
+	out := filepath.Join(t.TempDir(), mix+".gguf")
+	_, err = quantize.Model(t.Context(), f, out, quantize.Options{Mix: parsed})
+	require.NoError(t, err)
+	return out
+}
+
 // TestVariants holds every instruction set of this machine, thread count and layout against the reference, bit for bit.
 func TestVariants(t *testing.T) {
 	experts := tiny
@@ -132,8 +148,8 @@ func TestVariants(t *testing.T) {
 	for i := range tokens {
 		tokens[i] = int32(i * 37 % tinyVocab)
 	}
-	for name, m := range map[string]tinyModel{"dense": tiny, "experts": experts, "window": window} {
-		path := m.write(t)
+	paths := map[string]string{"dense": tiny.write(t), "experts": experts.write(t), "window": window.write(t)}
+	for name, path := range paths {
 		want, err := allLogits(path, tokens, 0, Options{Variant: "ref", Threads: 1})
 		require.NoError(t, err)
 		for _, variant := range kernels.Variants() {
@@ -144,6 +160,27 @@ func TestVariants(t *testing.T) {
 						require.NoError(t, err)
 						requireSameBits(t, want, got, fmt.Sprint(name, variant, threads, chunk, noRepack))
 					}
+				}
+			}
+		}
+	}
+}
+
+// TestQuantizedVariants does so on quantized weights, as they lie in the file and interleaved.
+func TestQuantizedVariants(t *testing.T) {
+	wide := tiny
+	wide.layers, wide.dim, wide.ff, wide.experts, wide.used = 1, 256, 256, 3, 2
+	tokens := []int32{5, 3, 200, 17, 90, 44, 260, 9, 9, 31, 77}
+	for _, mix := range []string{"Q4_0", "Q5_1", "Q8_0", "Q2_K", "Q4_K_M", "Q5_K_M", "IQ4_XS"} {
+		path := quantized(t, wide.write(t), mix)
+		want, err := allLogits(path, tokens, 0, Options{Variant: "ref", Threads: 1})
+		require.NoError(t, err)
+		for _, variant := range kernels.Variants() {
+			for _, noRepack := range []bool{false, true} {
+				for _, chunk := range []int{1, len(tokens)} {
+					got, err := allLogits(path, tokens, chunk, Options{Variant: variant, Threads: 2, NoRepack: noRepack})
+					require.NoError(t, err)
+					requireSameBits(t, want, got, fmt.Sprint(mix, variant, chunk, noRepack))
 				}
 			}
 		}

@@ -94,7 +94,7 @@ const struct cpu_variant *infer_cpu_variant(const char *name)
 
 enum act_form infer_form_of(const struct cpu_variant *v, enum infer_dtype t, int64_t cols)
 {
-    if (t == INFER_DTYPE_BF16 && v->round_bf16 && cols % 2 == 0)
+    if ((t == INFER_DTYPE_BF16 || (t == INFER_DTYPE_F16 && v->rounds_f16)) && v->round_bf16 && cols % 2 == 0)
         return FORM_BF16;
     switch (infer_type_traits(t)->family) {
     case INFER_FAMILY_32: return FORM_32;
@@ -148,6 +148,12 @@ static int cpu_open(const struct infer_options *options, void **device)
         snprintf(d->error, sizeof d->error, "no CPU variant \"%.40s\" here", options->variant ? options->variant : "");
         return INFER_ERR_UNSUPPORTED;
     }
+    if (options->round_f16 && !d->variant->rounding_f16) {
+        snprintf(d->error, sizeof d->error, "F16 weights rounded to bf16 need a bf16 dot product, which the CPU variant %s has not", d->variant->name);
+        return INFER_ERR_UNSUPPORTED;
+    }
+    if (options->round_f16)
+        d->variant = d->variant->rounding_f16;
     d->threads = options->threads;
     if (d->threads <= 0)
         d->threads = (int)sysconf(_SC_NPROCESSORS_ONLN);
@@ -158,12 +164,12 @@ static int cpu_open(const struct infer_options *options, void **device)
     infer_pace_start(&d->pace, d->threads);
     d->allocations++;
     if (d->fail_allocation != d->allocations)
-        d->team = infer_team_open(d->threads);
+        d->team = infer_team_open(d->threads, options->cpus);
     if (!d->team) {
-        snprintf(d->error, sizeof d->error, "cannot start %d threads", d->threads);
+        snprintf(d->error, sizeof d->error, "cannot start %d threads%s", d->threads, options->cpus ? " bound to processors" : "");
         return INFER_ERR_SYSTEM;
     }
-    snprintf(d->description, sizeof d->description, "cpu %s, %d thread%s", d->variant->name, d->threads, d->threads == 1 ? "" : "s");
+    snprintf(d->description, sizeof d->description, "cpu %s, %d %sthread%s", d->variant->name, d->threads, options->cpus ? "bound " : "", d->threads == 1 ? "" : "s");
     return INFER_OK;
 }
 

@@ -137,6 +137,8 @@ struct cpu_variant {
     void (*quantize32)(const float *x, int64_t n, struct act32 *out);
     void (*quantize256)(const float *x, int64_t n, struct act256 *out);
     void (*round_bf16)(const float *x, int64_t n, uint16_t *out); // NULL: no bf16 dot product, BF16 weights take f32 activations
+    const struct cpu_variant *rounding_f16; // the same, but that F16 weights are rounded to bf16 for its sake; NULL: there is none
+    bool rounds_f16;
     void (*finish)(const struct epilogue *e, int64_t row0, int64_t rows, const float *y, const float *y2, float *out, const float *residual);
     void (*norm)(const struct infer_op *op, int64_t width, const float *x, const float *weight, int64_t weight_step, const float *bias, float *out);
     void (*element)(const struct infer_op *op, int64_t n, const float *a, const float *b, bool broadcast, float *out);
@@ -180,7 +182,7 @@ int64_t infer_recurrent_scratch(const struct infer_op *op, const struct infer_te
 // Threads: one team a device. run calls work(arg, thread) on the first `threads` of them and returns when all have returned.
 #define MAX_THREADS 1024
 struct team;
-struct team *infer_team_open(int threads); // NULL: no memory, or the system refused a thread
+struct team *infer_team_open(int threads, const int32_t *cpus); // cpus: of each thread, or NULL. NULL: no memory, or the system refused a thread
 void infer_team_close(struct team *t);
 int infer_team_size(const struct team *t);
 void infer_team_run(struct team *t, int threads, void (*work)(void *arg, int thread), void *arg);

@@ -56,14 +56,24 @@ INLINE void transpose(__m512i r[16])
     }
 }
 
-void infer_bf16_pack(const uint8_t *raw, int64_t stride, int rows, int64_t cols, uint8_t *panel)
+// 32 weights of a row, or as many pairs as `there` says, in bf16.
+INLINE __m512i load_bf16(enum infer_dtype t, const uint8_t *at, __mmask16 there)
+{
+    __m512i v = _mm512_maskz_loadu_epi32(there, at);
+    if (t == INFER_DTYPE_BF16)
+        return v;
+    __m512 low = _mm512_cvtph_ps(_mm512_castsi512_si256(v)), high = _mm512_cvtph_ps(_mm512_extracti64x4_epi64(v, 1));
+    return (__m512i)_mm512_cvtne2ps_pbh(high, low);
+}
+
+void infer_bf16_pack(enum infer_dtype t, const uint8_t *raw, int64_t stride, int rows, int64_t cols, uint8_t *panel)
 {
     for (int64_t i = 0; i < cols; i += 32, panel += 16 * 64) {
         int words = cols - i < 32 ? (int)(cols - i) / 2 : 16;
         __mmask16 there = (__mmask16)((1u << words) - 1);
         __m512i r[16];
         for (int j = 0; j < 16; j++)
-            r[j] = j < rows ? _mm512_maskz_loadu_epi32(there, raw + j * stride + 2 * i) : _mm512_setzero_si512();
+            r[j] = j < rows ? load_bf16(t, raw + j * stride + 2 * i, there) : _mm512_setzero_si512();
         transpose(r);
         for (int j = 0; j < words; j++)
             _mm512_storeu_si512(panel + 64 * j, r[j]);
@@ -150,7 +160,7 @@ void infer_bf16_product(const struct weight *w, int64_t mat, int64_t first_panel
     }
     for (int64_t i = 0; i < count; i++) {
         int64_t first = (first_panel + i) * PANEL_ROWS, rows = w->rows - first < PANEL_ROWS ? w->rows - first : PANEL_ROWS;
-        infer_bf16_pack(w->raw + mat * w->mat_stride + first * w->stride, w->stride, (int)rows, w->cols, scratch + i * bytes);
+        infer_bf16_pack(w->dtype, w->raw + mat * w->mat_stride + first * w->stride, w->stride, (int)rows, w->cols, scratch + i * bytes);
     }
     multiply(scratch, bytes, count, pairs, x, y, y_stride);
 }

@@ -123,6 +123,8 @@ struct device {
 void *infer_device_alloc(struct device *d, int64_t bytes);
 void infer_device_free(void *p);
 
+// Bytes of a panel of a weight that lies as in the file and is interleaved anew in every product; 0: it is not.
+int64_t infer_loose_panel_bytes(const struct device *d, const struct weight *w);
 int infer_tile_size(int32_t heads_of_a_group); // index into tiles: 2^index rows
 int infer_cpu_prepare(void *device, const struct infer_plan *plan);
 void infer_cut_segments(struct device *d);

@@ -6,6 +6,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include "cpu_codes.h"
 #include "cpu_device.h"
 
 static int fail(struct device *d, int status, const char *what)
@@ -295,6 +296,12 @@ static int make_stages(struct device *d)
     return INFER_OK;
 }
 
+int64_t infer_loose_panel_bytes(const struct device *d, const struct weight *w)
+{
+    bool transposed = !infer_code_kind(w->dtype); // codes are looked up, which costs more than the product
+    return w->packed || !is_quantized(w->form) || !transposed ? 0 : d->variant->panel_bytes(w->dtype, w->cols);
+}
+
 static int allocate_working_memory(struct device *d)
 {
     int64_t product = 0, attention = 0, recurrent = 0, heads = 0, used = d->plan.experts_used, experts = 0;
@@ -302,6 +309,9 @@ static int allocate_working_memory(struct device *d)
         const struct infer_op *op = &d->plan.ops[i];
         if (is_product(op->kind)) {
             int64_t bytes = d->variant->product_scratch(tensor_at(d, op->in[1])->cols);
+            int32_t w[2];
+            for (int j = weight_inputs(op, w) - 1; j >= 0 && !d->repack; j--)
+                bytes += PRODUCT_PANELS * infer_loose_panel_bytes(d, &d->weights[w[j]]);
             product = bytes > product ? bytes : product;
             if (op->kind == INFER_OP_HEADS) {
                 bytes = (act_bytes(FORM_F32, tensor_at(d, op->in[1])->cols) + 64) * 2 * MAX_PRODUCT_COLUMNS;
@@ -367,8 +377,7 @@ static int allocate_working_memory(struct device *d)
 
 struct packing {
     struct device *d;
-    atomic_long *next;
-    int64_t total;
+    atomic_long next[MAX_THREADS]; // panels of each thread's shares that are taken
 };
 
 #define READ_AHEAD (4 << 20) // bytes that the system is asked to read while panels are interleaved
@@ -389,31 +398,42 @@ static void turn_pages(const struct device *d, const uint8_t *from, const uint8_
     }
 }
 
-// Panels of all weights are one list; threads take some at a time.
+// Interleaves panels first..first+count of a weight.
+static void pack_run(const struct device *d, const struct weight *w, int64_t first, int64_t count)
+{
+    const uint8_t *begin = NULL, *end = NULL;
+    for (int64_t j = first; j < first + count; j++) {
+        int64_t mat = j / w->panels, row = j % w->panels * PANEL_ROWS, rows = w->rows - row < PANEL_ROWS ? w->rows - row : PANEL_ROWS;
+        const uint8_t *raw = w->raw + mat * w->mat_stride + row * w->stride;
+        d->variant->pack(w->dtype, raw, w->stride, (int)rows, w->cols, w->packed + j * w->panel_step);
+        begin = begin ? begin : raw;
+        end = raw + rows * w->stride;
+    }
+    turn_pages(d, begin, end, true);
+}
+
+#define PACK_PANELS 16 // taken at a time
+
+// A thread interleaves the shares of all weights that it will read in products (take_share): the memory of panels is that of the
+// node on which they are written first. Then it helps others.
 static void pack_panels(void *arg, int thread)
 {
-    (void)thread;
     struct packing *p = arg;
-    struct device *d = p->d;
-    for (;;) {
-        int64_t from = atomic_fetch_add(p->next, 16), to = from + 16;
-        if (from >= p->total)
-            return;
-        int64_t at = 0;
-        for (int32_t i = 0; i < d->plan.tensor_count && at < to; i++) {
-            struct weight *w = &d->weights[i];
-            int64_t count = w->packed ? w->panels * w->mats : 0;
-            const uint8_t *begin = NULL, *end = NULL;
-            for (int64_t j = from > at ? from - at : 0; j < count && at + j < to; j++) {
-                int64_t mat = j / w->panels, first = j % w->panels * PANEL_ROWS, rows = w->rows - first < PANEL_ROWS ? w->rows - first : PANEL_ROWS;
-                const uint8_t *raw = w->raw + mat * w->mat_stride + first * w->stride;
-                d->variant->pack(w->dtype, raw, w->stride, (int)rows, w->cols, w->packed + j * w->panel_step);
-                begin = begin ? begin : raw;
-                end = raw + rows * w->stride;
+    const struct device *d = p->d;
+    for (int i = 0; i < d->threads; i++) {
+        int owner = (thread + i) % d->threads;
+        for (;;) {
+            int64_t from = atomic_fetch_add(&p->next[owner], PACK_PANELS), at = 0;
+            for (int32_t t = 0; t < d->plan.tensor_count && at < from + PACK_PANELS; t++) {
+                const struct weight *w = &d->weights[t];
+                int64_t panels = w->packed ? w->panels * w->mats : 0, first = panels * owner / d->threads, count = panels * (owner + 1) / d->threads - first;
+                int64_t skip = larger(0, from - at), end = count < from + PACK_PANELS - at ? count : from + PACK_PANELS - at;
+                if (skip < end)
+                    pack_run(d, w, first + skip, end - skip);
+                at += count;
             }
-            if (begin)
-                turn_pages(d, begin, end, true);
-            at += count;
+            if (at <= from)
+                break;
         }
     }
 }
@@ -421,13 +441,11 @@ static void pack_panels(void *arg, int thread)
 // Interleaves every weight that has a packed form.
 static int pack_weights(struct device *d)
 {
-    atomic_long next = 0;
-    struct packing p = {d, &next, 0};
+    struct packing p = {.d = d};
     for (int32_t i = 0; i < d->plan.tensor_count; i++) {
         struct weight *w = &d->weights[i];
         if (w->rows == 0 || w->panel_bytes == 0)
             continue;
-        p.total += w->panels * w->mats;
         if (w->is_mate)
             continue;
         int64_t bytes = w->panels * w->mats * w->panel_step;

@@ -270,6 +270,24 @@ static int64_t panels_a_chunk(const struct device *d, const struct weight *w, in
     return larger(1, smaller(most, w->panels / (2 * d->active)));
 }
 
+// Panels times columns. Weights that lie as in the file are interleaved first, into work, where that costs little beside reading them.
+static void product(const struct device *d, const struct weight *w, int64_t mat, int64_t panel, int64_t panels, const struct columns *x, float *y, int64_t y_stride, uint8_t *work)
+{
+    int64_t bytes = infer_loose_panel_bytes(d, w);
+    if (bytes == 0) {
+        d->variant->product(w, mat, panel, panels, x, y, y_stride, work);
+        return;
+    }
+    struct weight near = *w;
+    near.packed = work;
+    near.panel_bytes = near.panel_step = bytes;
+    for (int64_t i = 0; i < panels; i++) {
+        int64_t first = (panel + i) * PANEL_ROWS;
+        d->variant->pack(w->dtype, w->raw + mat * w->mat_stride + first * w->stride, w->stride, (int)smaller(PANEL_ROWS, w->rows - first), w->cols, work + i * bytes);
+    }
+    d->variant->product(&near, 0, 0, panels, x, y, y_stride, work + PRODUCT_PANELS * bytes);
+}
+
 struct product_job {
     const struct infer_op *op;
     const struct weight *w, *w2;
@@ -299,9 +317,9 @@ static void product_chunk(struct device *d, const struct product_job *job, int64
             x.data += c * x.stride;
         int64_t together = job->w->mate && x.count <= FEW_COLUMNS ? 1 : panels; // few columns: in the order in which the panels lie
         for (int64_t i = 0; i < panels; i += together) {
-            d->variant->product(job->w, job->mat, panel + i, together, &x, y + i * PANEL_ROWS, y_stride, work);
+            product(d, job->w, job->mat, panel + i, together, &x, y + i * PANEL_ROWS, y_stride, work);
             if (job->w2)
-                d->variant->product(job->w2, job->mat, panel + i, together, &x, y2 + i * PANEL_ROWS, y_stride, work);
+                product(d, job->w2, job->mat, panel + i, together, &x, y2 + i * PANEL_ROWS, y_stride, work);
         }
         for (int32_t i = 0; i < x.count; i += job->terms) {
             int64_t out_row = job->out_rows ? job->out_rows[c + i] : (c + i) / job->terms;
@@ -407,7 +425,7 @@ static void run_heads(struct device *d, int32_t step, uint8_t *scratch)
         }
         for (int64_t panel = 0; panel < w->panels; panel += PRODUCT_PANELS) {
             int64_t panels = smaller(PRODUCT_PANELS, w->panels - panel), stride = panels * PANEL_ROWS, count = smaller(stride, w->rows - panel * PANEL_ROWS);
-            d->variant->product(w, head, panel, panels, &x, y, stride, work);
+            product(d, w, head, panel, panels, &x, y, stride, work);
             for (int32_t c = 0; c < x.count; c++)
                 memcpy(activation(d, op->out, first + c) + head * op->n[2] + panel * PANEL_ROWS, y + c * stride, (size_t)count * 4);
         }

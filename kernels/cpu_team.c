@@ -3,6 +3,9 @@
 // Waiting spins for a short time and then parks in the kernel: a thread whose partner has lost its core to another
 // process gives its own core back instead of burning it.
 
+#if defined(__linux__) && !defined(_GNU_SOURCE)
+#define _GNU_SOURCE // pthread_attr_setaffinity_np
+#endif
 #include <pthread.h>
 #include <stdlib.h>
 
@@ -45,6 +48,7 @@ struct team {
     void *arg;
 };
 
+#define MAX_CPUS 16384 // more than Linux can be built for
 #define JOB_STEP 2048
 _Static_assert(MAX_THREADS < JOB_STEP, "a run's word holds its threads");
 
@@ -96,7 +100,27 @@ static void *member_main(void *arg)
     }
 }
 
-struct team *infer_team_open(int threads)
+// Starts a thread, on the given processor where there is one: its first instruction runs there. Returns whether it did.
+static bool start(pthread_t *thread, struct member *m, const int32_t *cpu)
+{
+    pthread_attr_t attributes;
+    if (pthread_attr_init(&attributes) != 0)
+        return false;
+    bool bound = cpu == NULL;
+#ifdef __linux__
+    if (cpu && *cpu >= 0 && *cpu < MAX_CPUS) {
+        cpu_set_t set[MAX_CPUS / CPU_SETSIZE];
+        CPU_ZERO_S(sizeof set, set);
+        CPU_SET_S((size_t)*cpu, sizeof set, set);
+        bound = pthread_attr_setaffinity_np(&attributes, sizeof set, set) == 0;
+    }
+#endif
+    bool started = bound && pthread_create(thread, &attributes, member_main, m) == 0;
+    pthread_attr_destroy(&attributes);
+    return started;
+}
+
+struct team *infer_team_open(int threads, const int32_t *cpus)
 {
     struct team *t = aligned_alloc(64, (sizeof *t + 63) / 64 * 64);
     if (!t)
@@ -113,7 +137,7 @@ struct team *infer_team_open(int threads)
         struct member *m = malloc(sizeof *m);
         if (m)
             *m = (struct member){t, i};
-        if (!m || pthread_create(&t->threads[i], NULL, member_main, m) != 0) {
+        if (!m || !start(&t->threads[i], m, cpus ? &cpus[i] : NULL)) {
             free(m);
             infer_team_close(t);
             return NULL;

@@ -22,14 +22,10 @@ static const char *variant_name(const char *want) { const struct cpu_variant *v 
 #cgo nocallback backend_run
 static int backend_run(const struct infer_backend *b, void *d, const int32_t *ids, const int32_t *positions, const int32_t *sequences,
                        const int32_t *types, const int32_t *pages, const int32_t *wanted, const int32_t *cancel, const float *carry,
-                       int32_t rows, int32_t sequence_count, int32_t table_pages, int32_t wanted_count, int32_t part, const float **logits, const float **hidden)
+                       int32_t rows, int32_t sequence_count, int32_t table_pages, int32_t wanted_count, int32_t part, struct infer_result *result)
 {
     struct infer_batch batch = {ids, positions, sequences, types, pages, wanted, cancel, carry, rows, sequence_count, table_pages, wanted_count, part};
-    struct infer_result result = {0};
-    int status = b->run(d, &batch, &result);
-    *logits = result.logits;
-    *hidden = result.hidden;
-    return status;
+    return b->run(d, &batch, result);
 }
 */
 import "C"
@@ -41,6 +37,8 @@ import (
 	"runtime"
 	"sync/atomic"
 	"unsafe"
+
+	"github.com/infer-go/infer/internal/topology"
 )
 
 // Errors that a backend's status codes become; use errors.Is.
@@ -57,11 +55,13 @@ var statusErrors = map[C.int]error{C.INFER_ERR_MEMORY: ErrMemory, C.INFER_ERR_UN
 
 // DeviceOptions choose how a device computes. The zero value is a good default but for Repack.
 type DeviceOptions struct {
-	Threads int    // 0: one a core
-	Repack  bool   // interleave weights when a plan is prepared: faster, but the file's mapping is no longer what is read
-	Variant string // instruction set: "ref", "avx2", "avx512"...; empty: $INFER_CPU, else the best this CPU has
-	Mapped  bool   // the weights are read-only mappings of files: their pages may be given back once interleaved
-	FailNth int64  // tests: the n-th allocation or thread start inside the device fails; 0: none
+	Threads  int    // 0: one for each of CPUs, or a physical core
+	CPUs     []int  // processors that the threads are bound to, in this order; nil: the system chooses and moves them. Linux only
+	Repack   bool   // interleave weights when a plan is prepared: faster, but the file's mapping is no longer what is read
+	RoundF16 bool   // round F16 weights to bf16, for processors with its dot product: faster, less exact
+	Variant  string // instruction set: "ref", "avx2", "avx512"...; empty: $INFER_CPU, else the best this CPU has
+	Mapped   bool   // the weights are read-only mappings of files: their pages may be given back once interleaved
+	FailNth  int64  // tests: the n-th allocation or thread start inside the device fails; 0: none
 }
 
 // Device computes one plan. Its methods must not be called from several goroutines at once, but for Cancel.
@@ -76,8 +76,9 @@ type Device struct {
 	variant  string
 	threads  int
 	mapped   bool
-	paged    bool    // the plan has attention, whose tables cover positions
-	slots    []uint8 // for checkSlots
+	bound    *boundThread // the team's first thread, where threads are bound
+	paged    bool         // the plan has attention, whose tables cover positions
+	slots    []uint8      // for checkSlots
 	hidden   hiddenRows
 }
 
@@ -99,8 +100,11 @@ func OpenCPU(o DeviceOptions) (*Device, error) {
 	if o.Variant == "" {
 		o.Variant = os.Getenv("INFER_CPU")
 	}
-	if o.Threads < 0 || o.Threads > 1024 {
-		return nil, fmt.Errorf("%d threads: expected 0 (one a core) to 1024", o.Threads)
+	if o.Threads < 0 || o.Threads > 1024 || len(o.CPUs) > 1024 {
+		return nil, fmt.Errorf("%d threads: expected 0 (one a core) to 1024", max(o.Threads, len(o.CPUs)))
+	}
+	if o.Threads > len(o.CPUs) && len(o.CPUs) > 0 {
+		return nil, fmt.Errorf("%d threads: expected at most one for each of the CPUs %v", o.Threads, o.CPUs)
 	}
 	name := C.CString(o.Variant)
 	defer C.free(unsafe.Pointer(name))
@@ -112,12 +116,32 @@ func OpenCPU(o DeviceOptions) (*Device, error) {
 	if o.Repack {
 		options.repack = 1
 	}
+	if o.RoundF16 {
+		options.round_f16 = 1
+	}
 	d := &Device{backend: (*C.struct_infer_backend)(unsafe.Pointer(C.infer_cpu_backend())), cancel: new(int32),
 		variant: C.GoString(variant), threads: o.Threads, mapped: o.Mapped}
 	if d.threads == 0 {
-		d.threads = runtime.NumCPU()
+		d.threads = len(o.CPUs)
+	}
+	if d.threads == 0 {
+		d.threads = topology.Threads()
 	}
 	options.threads = C.int32_t(d.threads)
+	var pinner runtime.Pinner
+	defer pinner.Unpin()
+	if len(o.CPUs) > 0 {
+		cpus := make([]C.int32_t, d.threads)
+		for i := range cpus {
+			cpus[i] = C.int32_t(o.CPUs[i])
+		}
+		pinner.Pin(&cpus[0])
+		options.cpus = &cpus[0]
+		var err error
+		if d.bound, err = startBound(o.CPUs[0]); err != nil {
+			return nil, err
+		}
+	}
 	status := C.backend_open(d.backend, &options, &d.handle)
 	if status != C.INFER_OK {
 		err := d.status("open", status)
@@ -151,6 +175,8 @@ func (d *Device) Close() {
 		C.backend_close(d.backend, d.handle)
 		d.handle = nil
 	}
+	d.bound.stop()
+	d.bound = nil
 	d.pinner.Unpin()
 	d.attached = nil
 }
@@ -242,7 +268,9 @@ func (d *Device) prepare(p *Plan, tensors []Tensor) error {
 		pinner.Pin(&p.Cache[0])
 		plan.cache = (*C.struct_infer_cache_layer)(unsafe.Pointer(&p.Cache[0]))
 	}
-	return d.status("prepare", C.backend_prepare(d.backend, d.handle, &plan))
+	var status C.int
+	d.bound.call(func() { status = C.backend_prepare(d.backend, d.handle, &plan) })
+	return d.status("prepare", status)
 }
 
 // check holds every weight against its buffer: nothing that C reads lies outside of it.
@@ -282,40 +310,53 @@ func (d *Device) Run(b *Batch) ([]float32, error) {
 	if err := d.checkBatch(b); err != nil {
 		return nil, err
 	}
-	var logits, hidden, carry *C.float
-	var wanted *C.int32_t
+	atomic.StoreInt32(d.cancel, 0)
+	var r C.struct_infer_result
+	var status C.int
+	if d.bound == nil {
+		r, status = d.compute(b)
+	} else {
+		r, status = d.computeBound(b)
+	}
+	if status != C.INFER_OK {
+		return nil, d.status("run", status)
+	}
+	result, states := d.plan.results(b.Part)
+	if d.plan.HasPredictor() {
+		d.hidden = d.hiddenOf(unsafe.Pointer(r.hidden), states, len(b.IDs))
+	}
+	if r.logits == nil || len(b.Wanted) == 0 {
+		return nil, nil
+	}
+	t := d.plan.Tensors[result]
+	rowFloats := int(t.Stride / 4)
+	all := unsafe.Slice((*float32)(unsafe.Pointer(r.logits)), (len(b.Wanted)-1)*rowFloats+int(t.Cols))
+	return all, nil
+}
+
+func (d *Device) compute(b *Batch) (r C.struct_infer_result, status C.int) {
+	var wanted, types, pages *C.int32_t
+	var carry *C.float
 	if len(b.Carry) > 0 {
 		carry = (*C.float)(&b.Carry[0])
 	}
 	if len(b.Wanted) > 0 {
 		wanted = (*C.int32_t)(&b.Wanted[0])
 	}
-	var types *C.int32_t
 	if len(b.Types) > 0 {
 		types = (*C.int32_t)(&b.Types[0])
 	}
-	var pages *C.int32_t
 	if len(b.Pages) > 0 {
 		pages = (*C.int32_t)(&b.Pages[0])
 	}
-	atomic.StoreInt32(d.cancel, 0)
-	status := C.backend_run(d.backend, d.handle, (*C.int32_t)(&b.IDs[0]), (*C.int32_t)(&b.Positions[0]), (*C.int32_t)(&b.Sequences[0]), types, pages, wanted,
-		(*C.int32_t)(d.cancel), carry,
-		C.int32_t(len(b.IDs)), C.int32_t(b.SequenceCount), C.int32_t(b.TablePages), C.int32_t(len(b.Wanted)), C.int32_t(b.Part), &logits, &hidden)
-	if status != C.INFER_OK {
-		return nil, d.status("run", status)
-	}
-	result, states := d.plan.results(b.Part)
-	if d.plan.HasPredictor() {
-		d.hidden = d.hiddenOf(unsafe.Pointer(hidden), states, len(b.IDs))
-	}
-	if logits == nil || len(b.Wanted) == 0 {
-		return nil, nil
-	}
-	t := d.plan.Tensors[result]
-	rowFloats := int(t.Stride / 4)
-	all := unsafe.Slice((*float32)(unsafe.Pointer(logits)), (len(b.Wanted)-1)*rowFloats+int(t.Cols))
-	return all, nil
+	status = C.backend_run(d.backend, d.handle, (*C.int32_t)(&b.IDs[0]), (*C.int32_t)(&b.Positions[0]), (*C.int32_t)(&b.Sequences[0]), types, pages, wanted,
+		(*C.int32_t)(d.cancel), carry, C.int32_t(len(b.IDs)), C.int32_t(b.SequenceCount), C.int32_t(b.TablePages), C.int32_t(len(b.Wanted)), C.int32_t(b.Part), &r)
+	return r, status
+}
+
+func (d *Device) computeBound(b *Batch) (r C.struct_infer_result, status C.int) {
+	d.bound.call(func() { r, status = d.compute(b) })
+	return r, status
 }
 
 // LogitsStride is the distance in floats from a wanted row's logits to the next one's in Run's result.

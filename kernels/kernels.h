@@ -11,7 +11,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define INFER_ABI 3
+#define INFER_ABI 4
 #define INFER_PAGE_TOKENS 32 // tokens a cache page holds
 #define INFER_OP_INPUTS 7
 #define INFER_OP_INTS 8
@@ -216,8 +216,10 @@ struct infer_result {
 struct infer_options {
     int32_t threads;       // 0: one a core
     int32_t repack;        // 1: weights are interleaved at prepare; 0: used as they lie in the file
+    int32_t round_f16;     // 1: F16 weights may be rounded to bf16, where that is faster; not the definition's bits
     const char *variant;   // instruction set by name; NULL or "": the best this CPU has
     int64_t fail_allocation; // tests: the n-th allocation or thread start fails; 0: none
+    const int32_t *cpus;   // [threads] the processor that each thread is bound to, but the first, which is the caller; NULL: none is
 };
 
 struct infer_timing { int64_t ops_ns[32]; }; // time by op kind, of the first thread, since the device opened

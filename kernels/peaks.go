@@ -11,6 +11,8 @@ import (
 	"sync"
 	"time"
 	"unsafe"
+
+	"github.com/infer-go/infer/internal/topology"
 )
 
 // Peaks is what the machine can do at most, measured.
@@ -27,7 +29,7 @@ const peakBuffer = 256 << 20 // bytes read a thread: well beyond the caches
 // MeasurePeaks measures for some hundred milliseconds with that many threads (0: one a core) and takes the best runs.
 func MeasurePeaks(threads int) Peaks {
 	if threads <= 0 {
-		threads = runtime.NumCPU()
+		threads = topology.Threads()
 	}
 	p := Peaks{Threads: threads}
 	buffers := make([]unsafe.Pointer, threads)

@@ -148,13 +148,23 @@ def run_hog(wanted):
         hog.wait()
 
 
+class Watch:
+    """How much of the cores' time goes to other processes while it is open: others, a share."""
+
+    def __enter__(self):
+        self.start, self.busy, self.own = time.monotonic(), read_busy_seconds(), read_own_seconds()
+        return self
+
+    def __exit__(self, *_):
+        others = (read_busy_seconds() - self.busy) - (read_own_seconds() - self.own)
+        self.others = max(0, others) / (time.monotonic() - self.start) / os.cpu_count()
+
+
 def measure_watched(engine, model, test, runs, hogged):
-    """Measures, and sees how much of the cores' time went elsewhere."""
-    start, busy, own = time.monotonic(), read_busy_seconds(), read_own_seconds()
-    with run_hog(hogged):
-        value, told = engine.measure(model, test, runs)
-    others = (read_busy_seconds() - busy) - (read_own_seconds() - own)
-    return {"value": value, "others": max(0, others) / (time.monotonic() - start) / os.cpu_count(), **told}
+    with Watch() as watch:
+        with run_hog(hogged):
+            value, told = engine.measure(model, test, runs)
+    return {"value": value, "others": watch.others, **told}
 
 
 def measure_engine(engine, model, test, runs):

@@ -13,6 +13,7 @@ import (
 
 	"github.com/infer-go/infer/engine"
 	"github.com/infer-go/infer/internal/bench"
+	"github.com/infer-go/infer/internal/topology"
 	"github.com/infer-go/infer/kernels"
 )
 
@@ -130,7 +131,7 @@ func (b *benchFlags) run(cmd *cobra.Command, m *modelFlags) error {
 	var notes []string
 	for _, threads := range plan.threads {
 		if threads == 0 {
-			threads = runtime.NumCPU()
+			threads = topology.Threads()
 		}
 		limits := benchLimits(threads)
 		if forPeople {
@@ -219,7 +220,7 @@ func (b *benchFlags) measureModel(cmd *cobra.Command, m *modelFlags, tests []ben
 		r.OpenBytes = opened
 		_, r.PeakBytes = bench.Memory()
 		r.Measure(t, times)
-		r.Hold(limits.Limits, multiplyKind(e))
+		r.Hold(limits.Limits, multiplyKind(e, m))
 		if err := each(r); err != nil {
 			return err
 		}
@@ -259,9 +260,9 @@ func describeEngine(e *engine.Engine, m *modelFlags) *bench.Result {
 }
 
 // multiplyKind is the kind of multiply-adds that most of a model's weights take.
-func multiplyKind(e *engine.Engine) string {
+func multiplyKind(e *engine.Engine, m *modelFlags) string {
 	switch t := e.Quantization(); {
-	case t == "BF16" && strings.HasSuffix(e.Variant(), "bf16"):
+	case (t == "BF16" || t == "F16" && m.options.RoundF16) && strings.HasSuffix(e.Variant(), "bf16"):
 		return "bf16"
 	case slices.Contains([]string{"BF16", "F16", "F32"}, t):
 		return "f32"

@@ -32,7 +32,7 @@ func (f *modelFlags) add(cmd *cobra.Command, withPath bool) {
 			panic(err) // a flag that was just defined
 		}
 	}
-	flags.IntVarP(&f.options.Threads, "threads", "t", 0, "threads; 0: one a core")
+	flags.IntVarP(&f.options.Threads, "threads", "t", 0, "threads; 0: one a physical core")
 	f.addCompute(cmd)
 }
 
@@ -40,8 +40,10 @@ func (f *modelFlags) add(cmd *cobra.Command, withPath bool) {
 func (f *modelFlags) addCompute(cmd *cobra.Command) {
 	flags := cmd.Flags()
 	flags.StringVar(&f.options.Variant, "cpu", "", "instruction set: avx512bf16, avx512, vnni256, avxvnni, avx2, neon-i8mm, neon or ref (default: $INFER_CPU, else the best here)")
+	flags.StringVar(&f.options.CPUs, "cpus", "", "bind threads to processors: 0-3,8, cores, big (the fastest kind's cores) or node0 (default: the system moves them)")
 	flags.StringVar(&f.options.CacheType, "cache-type", "", "type of cached keys and values: f16, q8_0 or f32 (default: f16; of embeddings f32)")
 	flags.BoolVar(&f.options.NoRepack, "no-repack", false, "use the weights as they lie in the file: less memory, slower")
+	flags.BoolVar(&f.options.RoundF16, "round-f16", false, "round F16 weights to bf16, for processors with its dot product: faster, less exact")
 	flags.StringVar(&f.options.Backend, "backend", "", "native or llama.cpp (default: native where the architecture is, else llama.cpp where this build has it)")
 	flags.BoolVar(&f.verbose, "verbose", false, "print what llama.cpp logs to standard error")
 	flags.StringVar(&f.options.PreTokenizer, "pre-tokenizer", "", "pre-tokenizer for a file whose own is unknown")

@@ -32,6 +32,7 @@ import (
 	"unsafe"
 
 	"github.com/infer-go/infer/engine/gguf"
+	"github.com/infer-go/infer/internal/topology"
 	"github.com/infer-go/infer/kernels"
 )
 
@@ -146,7 +147,7 @@ func Open(f *gguf.File, o Options) (*Device, error) {
 
 func (o *Options) check() error {
 	if o.Threads == 0 {
-		o.Threads = runtime.NumCPU()
+		o.Threads = topology.Threads()
 	}
 	switch {
 	case o.Rows < 1 || o.Rows > 1<<16:
