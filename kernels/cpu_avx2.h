@@ -466,8 +466,7 @@ static void product_panel(const struct weight *w, int64_t mat, int64_t panel, co
 static void wide_product(const struct weight *w, int64_t mat, int64_t first_panel, int64_t count, const struct columns *x, float *y, int64_t y_stride, uint8_t *scratch)
 {
     if (w->form == FORM_F32) {
-        int64_t first = first_panel * PANEL_ROWS, rows = w->rows - first < count * PANEL_ROWS ? w->rows - first : count * PANEL_ROWS;
-        rows_float_product(w, mat, first, rows, x, y, y_stride);
+        rows_float_product(w, mat, first_panel, count, x, y, y_stride);
         return;
     }
     for (int64_t i = 0; i < count; i++)

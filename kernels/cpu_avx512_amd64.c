@@ -599,8 +599,7 @@ static void unpacked_tile(const struct weight *w, const uint8_t *panel, const st
 static void avx512_product(const struct weight *w, int64_t mat, int64_t first_panel, int64_t count, const struct columns *x, float *y, int64_t y_stride, uint8_t *scratch)
 {
     if (w->form == FORM_F32) {
-        int64_t first = first_panel * PANEL_ROWS, rows = w->rows - first < count * PANEL_ROWS ? w->rows - first : count * PANEL_ROWS;
-        rows_float_product(w, mat, first, rows, x, y, y_stride);
+        rows_float_product(w, mat, first_panel, count, x, y, y_stride);
         return;
     }
     if (w->packed && x->count <= FEW_COLUMNS) {
@@ -738,20 +737,14 @@ const struct cpu_variant infer_cpu_avx512 = {
 
 static bool avx512bf16_supported(void) { return avx512_supported() && infer_bf16_supported(); }
 
-static int64_t avx512bf16_panel_bytes(enum infer_dtype t, int64_t cols)
+static int64_t bf16_panel_bytes(const struct cpu_variant *v, enum infer_dtype t, int64_t cols)
 {
-    return infer_form_of(&infer_cpu_avx512bf16, t, cols) == FORM_BF16 ? infer_bf16_panel_bytes(cols) : infer_packed_bytes(t, cols);
+    return infer_form_of(v, t, cols) == FORM_BF16 ? infer_bf16_panel_bytes(cols) : infer_packed_bytes(t, cols);
 }
 
-static void avx512bf16_pack(enum infer_dtype t, const uint8_t *raw, int64_t stride, int rows, int64_t cols, uint8_t *panel)
+static void bf16_pack(const struct cpu_variant *v, enum infer_dtype t, const uint8_t *raw, int64_t stride, int rows, int64_t cols, uint8_t *panel)
 {
-    bool dots = t == INFER_DTYPE_BF16 || t == INFER_DTYPE_F16;
-    (dots ? infer_bf16_pack(t, raw, stride, rows, cols, panel) : infer_pack(t, raw, stride, rows, cols, panel));
-}
-
-static int64_t rounding_panel_bytes(enum infer_dtype t, int64_t cols)
-{
-    return t == INFER_DTYPE_F16 && cols % 2 == 0 ? infer_bf16_panel_bytes(cols) : avx512bf16_panel_bytes(t, cols);
+    (infer_form_of(v, t, cols) == FORM_BF16 ? infer_bf16_pack : infer_pack)(t, raw, stride, rows, cols, panel);
 }
 
 static int64_t avx512bf16_product_scratch(int64_t cols)
@@ -765,10 +758,29 @@ static void avx512bf16_product(const struct weight *w, int64_t mat, int64_t firs
     (w->form == FORM_BF16 ? infer_bf16_product : avx512_product)(w, mat, first_panel, count, x, y, y_stride, scratch);
 }
 
-#define AVX512BF16                                                                                             \
-    .supported = avx512bf16_supported, .pack = avx512bf16_pack, .round_bf16 = infer_bf16_round,                \
-    .product = avx512bf16_product, .product_scratch = avx512bf16_product_scratch, CPU_ROWS(avx512_quantize32, avx512_quantize256)
+static const struct cpu_variant rounding;
 
-static const struct cpu_variant rounding = {.name = "avx512bf16 with F16 rounded to bf16", .panel_bytes = rounding_panel_bytes, .rounds_f16 = true, AVX512BF16};
+static int64_t plain_panel_bytes(enum infer_dtype t, int64_t cols) { return bf16_panel_bytes(&infer_cpu_avx512bf16, t, cols); }
+static int64_t rounding_panel_bytes(enum infer_dtype t, int64_t cols) { return bf16_panel_bytes(&rounding, t, cols); }
 
-const struct cpu_variant infer_cpu_avx512bf16 = {.name = "avx512bf16", .panel_bytes = avx512bf16_panel_bytes, .rounding_f16 = &rounding, AVX512BF16};
+static void plain_pack(enum infer_dtype t, const uint8_t *raw, int64_t stride, int rows, int64_t cols, uint8_t *panel)
+{
+    bf16_pack(&infer_cpu_avx512bf16, t, raw, stride, rows, cols, panel);
+}
+
+static void rounding_pack(enum infer_dtype t, const uint8_t *raw, int64_t stride, int rows, int64_t cols, uint8_t *panel)
+{
+    bf16_pack(&rounding, t, raw, stride, rows, cols, panel);
+}
+
+#define AVX512BF16                                                                   \
+    .supported = avx512bf16_supported, .round_bf16 = infer_bf16_round, .product = avx512bf16_product, .product_scratch = avx512bf16_product_scratch, \
+    CPU_ROWS(avx512_quantize32, avx512_quantize256)
+
+static const struct cpu_variant rounding = {
+    .name = "avx512bf16 with F16 rounded to bf16", .panel_bytes = rounding_panel_bytes, .pack = rounding_pack, .rounds_f16 = true, AVX512BF16
+};
+
+const struct cpu_variant infer_cpu_avx512bf16 = {
+    .name = "avx512bf16", .panel_bytes = plain_panel_bytes, .pack = plain_pack, .rounding_f16 = &rounding, AVX512BF16
+};

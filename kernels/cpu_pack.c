@@ -214,8 +214,28 @@ static int64_t packed_block_bytes(enum infer_dtype t)
     }
 }
 
+static int64_t float_bytes(enum infer_dtype t) { return t == INFER_DTYPE_F32 ? 4 : t == INFER_DTYPE_F16 || t == INFER_DTYPE_BF16 ? 2 : 0; }
+
+// Four rows side by side, 16 values of each in turn: one stream. What is not there is zero.
+static void pack_floats(int64_t bytes, const uint8_t *raw, int64_t stride, int rows, int64_t cols, uint8_t *out)
+{
+    for (int r = 0; r < PANEL_ROWS; r += 4)
+        for (int64_t i = 0; i < cols; i += 16)
+            for (int j = r; j < r + 4; j++, out += 16 * bytes) {
+                int64_t there = j < rows ? (cols - i < 16 ? cols - i : 16) * bytes : 0;
+                if (there == 16 * bytes) {
+                    memcpy(out, raw + j * stride + i * bytes, (size_t)there);
+                    continue;
+                }
+                memset(out, 0, (size_t)(16 * bytes));
+                memcpy(out, raw + (there ? j * stride + i * bytes : 0), (size_t)there);
+            }
+}
+
 int64_t infer_packed_bytes(enum infer_dtype t, int64_t cols)
 {
+    if (float_bytes(t) > 0)
+        return PANEL_ROWS * float_bytes(t) * ((cols + 15) / 16 * 16);
     return packed_block_bytes(t) * (cols / infer_type_traits(t)->block);
 }
 
@@ -224,6 +244,10 @@ void infer_pack(enum infer_dtype t, const uint8_t *raw, int64_t stride, int rows
     static const uint8_t zeros[256]; // a block of a row that is not there
     if (infer_code_kind(t)) {
         infer_pack_codes(t, raw, stride, rows, cols, panel);
+        return;
+    }
+    if (float_bytes(t) > 0) {
+        pack_floats(float_bytes(t), raw, stride, rows, cols, panel);
         return;
     }
     const struct infer_type_traits *traits = infer_type_traits(t);

@@ -91,7 +91,7 @@ void infer_ref_product(const struct weight *w, int64_t mat, int64_t first_panel,
     (void)scratch;
     int64_t first = first_panel * PANEL_ROWS, rows = w->rows - first < count * PANEL_ROWS ? w->rows - first : count * PANEL_ROWS;
     if (w->form == FORM_F32) {
-        rows_float_product(w, mat, first, rows, x, y, y_stride);
+        rows_float_product(w, mat, first_panel, count, x, y, y_stride);
         return;
     }
     for (int64_t r = 0; r < rows; r++) {

@@ -335,43 +335,43 @@ static void rows_act(int32_t act, float p1, float p2, float *x, int64_t n)
     }
 }
 
-// One weight row against one column: 16 lanes along k, then the tree.
-static inline v16 load_weights(enum infer_dtype t, const uint8_t *row, int64_t i)
+// 16 weights of a float type; n < 16 of them, and zeros.
+static inline v16 load_weights(enum infer_dtype t, const uint8_t *at)
 {
     if (t == INFER_DTYPE_F16)
-        return v_load_f16((const uint16_t *)row + i);
+        return v_load_f16((const uint16_t *)at);
     if (t == INFER_DTYPE_BF16)
-        return v_load_bf16((const uint16_t *)row + i);
-    return v_load((const float *)row + i);
+        return v_load_bf16((const uint16_t *)at);
+    return v_load((const float *)at);
 }
 
-static inline v16 load_weights_n(enum infer_dtype t, const uint8_t *row, int64_t i, int n)
+static inline v16 load_weights_n(enum infer_dtype t, const uint8_t *at, int n)
 {
     uint16_t half[16] = {0};
     if (t == INFER_DTYPE_F32)
-        return v_load_n((const float *)row + i, n);
-    memcpy(half, (const uint16_t *)row + i, (size_t)n * 2);
+        return v_load_n((const float *)at, n);
+    memcpy(half, at, (size_t)n * 2);
     return t == INFER_DTYPE_F16 ? v_load_f16(half) : v_load_bf16(half);
 }
 
-// R rows x C columns of a float product, sums in registers.
+// R rows x C columns of a float product, sums in registers. Bytes from row to row, and from 16 weights of a row to its next 16.
 #define FLOAT_TILE(NAME, R, C)                                                                                                   \
-    static void NAME(enum infer_dtype t, const uint8_t *w, int64_t stride, int64_t cols, const float *const *x, float *y, int64_t y_stride) \
+    static void NAME(enum infer_dtype t, const uint8_t *w, int64_t row, int64_t chunk, int64_t cols, const float *const *x, float *y, int64_t y_stride) \
     {                                                                                                                            \
         v16 sum[R][C];                                                                                                           \
         for (int r = 0; r < R; r++)                                                                                              \
             for (int c = 0; c < C; c++)                                                                                          \
                 sum[r][c] = v_set1(0);                                                                                           \
         int64_t i = 0;                                                                                                           \
-        for (; i + 16 <= cols; i += 16)                                                                                          \
+        for (; i + 16 <= cols; i += 16, w += chunk)                                                                              \
             for (int r = 0; r < R; r++) {                                                                                        \
-                v16 a = load_weights(t, w + r * stride, i);                                                                      \
+                v16 a = load_weights(t, w + r * row);                                                                            \
                 for (int c = 0; c < C; c++)                                                                                      \
                     sum[r][c] = v_fma(a, v_load(x[c] + i), sum[r][c]);                                                           \
             }                                                                                                                    \
         if (i < cols)                                                                                                            \
             for (int r = 0; r < R; r++) {                                                                                        \
-                v16 a = load_weights_n(t, w + r * stride, i, (int)(cols - i));                                                   \
+                v16 a = load_weights_n(t, w + r * row, (int)(cols - i));                                                         \
                 for (int c = 0; c < C; c++)                                                                                      \
                     sum[r][c] = v_fma(a, v_load_n(x[c] + i, (int)(cols - i)), sum[r][c]);                                        \
             }                                                                                                                    \
@@ -383,31 +383,40 @@ FLOAT_TILE(float_tile_1x1, 1, 1)
 FLOAT_TILE(float_tile_4x1, 4, 1)
 FLOAT_TILE(float_tile_4x4, 4, 4)
 
-static void rows_float_product(const struct weight *w, int64_t mat, int64_t first_row, int64_t rows, const struct columns *x, float *y, int64_t y_stride)
+// Rows of a float product, as they lie in the file or four side by side (infer_pack); `row` and `chunk` as in the tiles.
+static void rows_float_tiles(const struct weight *w, const uint8_t *first, int64_t row, int64_t chunk, int64_t group, int64_t rows, const struct columns *x, float *y, int64_t y_stride)
 {
-    const uint8_t *matrix = w->raw + mat * w->mat_stride;
     for (int64_t c = 0; c < x->count;) {
         int wide = x->count - c >= 4 ? 4 : 1;
         const float *in[4];
         for (int j = 0; j < wide; j++)
             in[j] = column(x, c + j);
         for (int64_t r = 0; r < rows;) {
-            const uint8_t *row = matrix + (first_row + r) * w->stride;
+            const uint8_t *at = first + r / 4 * group + r % 4 * row;
             float *out = y + c * y_stride + r;
             if (rows - r < 4) {
                 for (int j = 0; j < wide; j++)
-                    float_tile_1x1(w->dtype, row, w->stride, w->cols, in + j, out + j * y_stride, y_stride);
+                    float_tile_1x1(w->dtype, at, row, chunk, w->cols, in + j, out + j * y_stride, y_stride);
                 r++;
                 continue;
             }
-            if (wide == 4)
-                float_tile_4x4(w->dtype, row, w->stride, w->cols, in, out, y_stride);
-            else
-                float_tile_4x1(w->dtype, row, w->stride, w->cols, in, out, y_stride);
+            (wide == 4 ? float_tile_4x4 : float_tile_4x1)(w->dtype, at, row, chunk, w->cols, in, out, y_stride);
             r += 4;
         }
         c += wide;
     }
+}
+
+static void rows_float_product(const struct weight *w, int64_t mat, int64_t first_panel, int64_t count, const struct columns *x, float *y, int64_t y_stride)
+{
+    int64_t sixteen = 16 * (w->dtype == INFER_DTYPE_F32 ? 4 : 2), first = first_panel * PANEL_ROWS;
+    if (!w->packed) {
+        int64_t rows = w->rows - first < count * PANEL_ROWS ? w->rows - first : count * PANEL_ROWS;
+        rows_float_tiles(w, w->raw + mat * w->mat_stride + first * w->stride, w->stride, sixteen, 4 * w->stride, rows, x, y, y_stride);
+        return;
+    }
+    for (int64_t i = 0; i < count; i++)
+        rows_float_tiles(w, packed_panel(w, mat, first_panel + i), sixteen, 4 * sixteen, w->panel_bytes / 4, PANEL_ROWS, x, y + i * PANEL_ROWS, y_stride);
 }
 
 #define CPU_ROWS(QUANTIZE32, QUANTIZE256)                                                                                                                \
