@@ -22,14 +22,10 @@ static const char *variant_name(const char *want) { const struct cpu_variant *v 
 #cgo nocallback backend_run
 static int backend_run(const struct infer_backend *b, void *d, const int32_t *ids, const int32_t *positions, const int32_t *sequences,
                        const int32_t *types, const int32_t *pages, const int32_t *wanted, const int32_t *cancel, const float *carry,
-                       int32_t rows, int32_t sequence_count, int32_t table_pages, int32_t wanted_count, int32_t part, const float **logits, const float **hidden)
+                       int32_t rows, int32_t sequence_count, int32_t table_pages, int32_t wanted_count, int32_t part, struct infer_result *result)
 {
     struct infer_batch batch = {ids, positions, sequences, types, pages, wanted, cancel, carry, rows, sequence_count, table_pages, wanted_count, part};
-    struct infer_result result = {0};
-    int status = b->run(d, &batch, &result);
-    *logits = result.logits;
-    *hidden = result.hidden;
-    return status;
+    return b->run(d, &batch, result);
 }
 */
 import "C"
@@ -315,39 +311,32 @@ func (d *Device) Run(b *Batch) ([]float32, error) {
 		return nil, err
 	}
 	atomic.StoreInt32(d.cancel, 0)
-	var computed results
+	var r C.struct_infer_result
+	var status C.int
 	if d.bound == nil {
-		computed = d.compute(b)
+		r, status = d.compute(b)
 	} else {
-		computed = d.computeBound(b)
+		r, status = d.computeBound(b)
 	}
-	logits, hidden, status := computed.logits, computed.hidden, computed.status
 	if status != C.INFER_OK {
 		return nil, d.status("run", status)
 	}
 	result, states := d.plan.results(b.Part)
 	if d.plan.HasPredictor() {
-		d.hidden = d.hiddenOf(unsafe.Pointer(hidden), states, len(b.IDs))
+		d.hidden = d.hiddenOf(unsafe.Pointer(r.hidden), states, len(b.IDs))
 	}
-	if logits == nil || len(b.Wanted) == 0 {
+	if r.logits == nil || len(b.Wanted) == 0 {
 		return nil, nil
 	}
 	t := d.plan.Tensors[result]
 	rowFloats := int(t.Stride / 4)
-	all := unsafe.Slice((*float32)(unsafe.Pointer(logits)), (len(b.Wanted)-1)*rowFloats+int(t.Cols))
+	all := unsafe.Slice((*float32)(unsafe.Pointer(r.logits)), (len(b.Wanted)-1)*rowFloats+int(t.Cols))
 	return all, nil
 }
 
-// results are what a step of the backend leaves.
-type results struct {
-	logits, hidden *C.float
-	status         C.int
-}
-
-func (d *Device) compute(b *Batch) results {
-	var r results
-	var carry *C.float
+func (d *Device) compute(b *Batch) (r C.struct_infer_result, status C.int) {
 	var wanted, types, pages *C.int32_t
+	var carry *C.float
 	if len(b.Carry) > 0 {
 		carry = (*C.float)(&b.Carry[0])
 	}
@@ -360,16 +349,14 @@ func (d *Device) compute(b *Batch) results {
 	if len(b.Pages) > 0 {
 		pages = (*C.int32_t)(&b.Pages[0])
 	}
-	r.status = C.backend_run(d.backend, d.handle, (*C.int32_t)(&b.IDs[0]), (*C.int32_t)(&b.Positions[0]), (*C.int32_t)(&b.Sequences[0]), types, pages, wanted,
-		(*C.int32_t)(d.cancel), carry,
-		C.int32_t(len(b.IDs)), C.int32_t(b.SequenceCount), C.int32_t(b.TablePages), C.int32_t(len(b.Wanted)), C.int32_t(b.Part), &r.logits, &r.hidden)
-	return r
+	status = C.backend_run(d.backend, d.handle, (*C.int32_t)(&b.IDs[0]), (*C.int32_t)(&b.Positions[0]), (*C.int32_t)(&b.Sequences[0]), types, pages, wanted,
+		(*C.int32_t)(d.cancel), carry, C.int32_t(len(b.IDs)), C.int32_t(b.SequenceCount), C.int32_t(b.TablePages), C.int32_t(len(b.Wanted)), C.int32_t(b.Part), &r)
+	return r, status
 }
 
-func (d *Device) computeBound(b *Batch) results {
-	var r results
-	d.bound.call(func() { r = d.compute(b) })
-	return r
+func (d *Device) computeBound(b *Batch) (r C.struct_infer_result, status C.int) {
+	d.bound.call(func() { r, status = d.compute(b) })
+	return r, status
 }
 
 // LogitsStride is the distance in floats from a wanted row's logits to the next one's in Run's result.

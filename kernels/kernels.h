@@ -11,7 +11,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define INFER_ABI 3
+#define INFER_ABI 4
 #define INFER_PAGE_TOKENS 32 // tokens a cache page holds
 #define INFER_OP_INPUTS 7
 #define INFER_OP_INTS 8
