@@ -70,7 +70,8 @@ func TestDecodeAllocatesNothing(t *testing.T) {
 		assert.False(t, failed)
 		after := c.Stats()
 		assert.Greater(t, after.Evicted+after.Dropped, before.Evicted+before.Dropped+50)
-		assert.Zero(t, allocations)
+		// The runtime and the test framework allocate now and then in the meantime; anything that a step allocates comes 1500 times.
+		assert.Less(t, allocations, 15.0)
 		require.NoError(t, c.Check())
 	}
 }
