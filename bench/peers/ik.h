@@ -46,5 +46,5 @@ static int write_piece(const struct llama_vocab *v, llama_token id, char *out, i
 static int result_width(const struct llama_model *m, const struct llama_context *context)
 {
     (void)context;
-    return llama_n_embd(m); // it has no classifiers
+    return llama_model_n_embd(m); // it has no classifiers
 }
