@@ -2,6 +2,7 @@ package traffic
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"math"
@@ -91,9 +92,12 @@ func short(v float64) string {
 	return strconv.FormatFloat(v, 'f', max(0, 2-int(math.Floor(math.Log10(math.Abs(v))))), 64)
 }
 
-func median(v []float64) float64 {
+func median(v []float64) float64 { return quantile(v, 0.5) }
+
+// quantile sorts the values.
+func quantile(v []float64, p float64) float64 {
 	slices.Sort(v)
-	return stat.Quantile(0.5, stat.LinInterp, v, nil)
+	return stat.Quantile(p, stat.LinInterp, v, nil)
 }
 
 // with opens an engine for the time of a function.
@@ -140,70 +144,143 @@ func own(id uint64, tokens int) []Block {
 	return []Block{{ID: ownBlock | id, Tokens: tokens}}
 }
 
-// aggregate: the engine computes n requests in one step each time; between the first tokens of all and the first end, tokens are counted
-// by the clock. Bare steps of n sequences at the same depth are what the kernels alone would give.
+// aggregate: the engine computes n requests in one step each time. Meanwhile it is taken from them again and again for a few bare steps of
+// n sequences at a like depth, which is what the kernels alone give: the two alternate within a fraction of a second, and what else the
+// machine does meets both alike.
 func aggregate(ctx context.Context, b *Bench) ([]Figure, error) {
 	var out []Figure
-	const prompt, output = 32, 96
 	for _, n := range []int{8, 16} {
-		err := b.with(engine.Options{Sequences: n, Context: prompt + output + 32}, func(e *engine.Engine) error {
-			var through, ratios, shares []float64
-			spec := engine.BenchSpec{Generate: output / 4, Depth: prompt + output/4, Sequences: n}
-			for k := range b.Repeats + 1 {
-				arrivals := make([]Arrival, n)
-				for i := range arrivals {
-					arrivals[i] = Arrival{Prompt: own(uint64(k*n+i), prompt), Output: output}
-				}
-				before, err := e.Bench(ctx, spec)
-				if err != nil {
-					return err
-				}
-				r, err := run(ctx, e, arrivals, Options{})
-				if err != nil {
-					return err
-				}
-				after, err := e.Bench(ctx, spec)
-				if err != nil {
-					return err
-				}
-				speed, bare := together(r), float64(2*n*spec.Generate)/(before+after).Seconds()
-				share := (r.After.DeviceTime - r.Before.DeviceTime).Seconds() / r.Took.Seconds()
-				b.log("%d requests: %.1f tokens/s, bare steps %.1f, the device computed %.1f %% of the time", n, speed, bare, 100*share)
-				if k > 0 { // the first one warms up
-					through, ratios, shares = append(through, speed), append(ratios, speed/bare), append(shares, 100*share)
-				}
-			}
-			out = append(out,
-				Figure{Name: fmt.Sprintf("%d equal requests", n), Value: median(through), Unit: "tokens/s"},
-				Figure{Name: "  of bare steps", Value: median(ratios), Bound: 0.97},
-				Figure{Name: "  time in which the device computes", Value: median(shares), Unit: "%", Note: "bare steps: all; the ratio has the machine's noise too"})
-			return nil
-		})
+		figures, err := aggregateOf(ctx, b, n)
 		if err != nil {
 			return nil, err
 		}
+		out = append(out, figures...)
 	}
 	return out, nil
 }
 
-// together is the speed while all requests of a result were decoding.
-func together(r *Result) float64 {
-	var from time.Duration
-	until := time.Duration(math.MaxInt64)
+const (
+	aggregatePrompt = 64 // whole pages: bare steps copy none
+	aggregateOutput = 160
+	aggregateBare   = 6 // bare steps in a turn
+)
+
+func aggregateOf(ctx context.Context, b *Bench, n int) ([]Figure, error) {
+	var through, ratios, shares []float64
+	options := engine.Options{Sequences: 2 * n, Context: aggregatePrompt + aggregateOutput + 32} // half of the memory is for bare steps
+	err := b.with(options, func(e *engine.Engine) error {
+		for k := range b.Repeats + 1 {
+			arrivals := make([]Arrival, n)
+			for i := range arrivals {
+				arrivals[i] = Arrival{Prompt: own(uint64(k*n+i), aggregatePrompt), Output: aggregateOutput}
+			}
+			r, turns, err := alternate(ctx, e, arrivals, engine.BenchSpec{Generate: aggregateBare, Depth: 2 * aggregatePrompt, Sequences: n})
+			if err != nil {
+				return err
+			}
+			steps, ratio := compareTurns(r, turns)
+			if len(ratio) == 0 {
+				return fmt.Errorf("the answers of %d requests ended before bare steps could be held against them", n)
+			}
+			speed, of := float64(n)/median(steps), median(ratio)
+			device := (r.After.DeviceTime - r.Before.DeviceTime).Seconds() / (r.After.StepTime - r.Before.StepTime).Seconds()
+			b.log("%d requests: %.1f tokens/s, %.3f of bare steps (median of %d turns, half of them from %.3f to %.3f), the device computed %.1f %% of the steps' time",
+				n, speed, of, len(ratio), quantile(ratio, 0.25), quantile(ratio, 0.75), 100*device)
+			if k > 0 { // the first one warms up
+				through, ratios, shares = append(through, speed), append(ratios, ratio...), append(shares, 100*device)
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	of := median(ratios)
+	return []Figure{
+		{Name: fmt.Sprintf("%d equal requests", n), Value: median(through), Unit: "tokens/s"},
+		{Name: "  of bare steps", Value: of, Bound: 0.97,
+			Note: fmt.Sprintf("%d turns, half of them from %.3f to %.3f", len(ratios), quantile(ratios, 0.25), quantile(ratios, 0.75))},
+		{Name: "  share of steps that is the device's", Value: median(shares), Unit: "%"},
+	}, nil
+}
+
+// turn is a time in which an engine computed bare steps.
+type turn struct {
+	from, until time.Duration // since the load began
+	step        time.Duration // one step
+}
+
+// alternate runs equal requests, and bare steps in turn with them from when all have begun until the first one ends.
+func alternate(ctx context.Context, e *engine.Engine, arrivals []Arrival, spec engine.BenchSpec) (*Result, []turn, error) {
+	started := make(chan struct{}, len(arrivals))
+	ended := make(chan struct{})
+	var r *Result
+	var failed error
+	start := time.Now()
+	go func() {
+		defer close(ended)
+		r, failed = run(ctx, e, arrivals, Options{Started: func(int) { started <- struct{}{} }})
+	}()
+	for range arrivals {
+		select {
+		case <-started:
+		case <-ended:
+			return nil, nil, errors.Join(errors.New("the requests ended before all had begun"), failed)
+		}
+	}
+	var turns []turn
+	var err error
+	for took, roundErr := range e.BenchRounds(ctx, spec) {
+		if err = roundErr; err != nil {
+			break
+		}
+		until := time.Since(start)
+		turns = append(turns, turn{until - took, until, took / time.Duration(spec.Generate)})
+		select { // as long a time is the requests'
+		case <-time.After(took):
+			continue
+		case <-ended:
+		}
+		break
+	}
+	<-ended
+	return r, turns, errors.Join(err, failed)
+}
+
+// compareTurns returns the time of a step with requests in each stretch between two turns of bare steps, and the ratio of theirs to it.
+func compareTurns(r *Result, turns []turn) (steps, ratios []float64) {
+	for i := range len(turns) - 1 {
+		gaps := stretch(r, turns[i].until, turns[i+1].from)
+		if len(gaps) < 2*len(r.Outcomes) {
+			continue
+		}
+		sum := 0.0
+		for _, g := range gaps {
+			sum += g
+		}
+		step := sum / float64(len(gaps))
+		steps = append(steps, step)
+		ratios = append(ratios, (turns[i].step+turns[i+1].step).Seconds()/2/step)
+	}
+	return steps, ratios
+}
+
+// stretch collects the gaps of all outcomes that lie within a stretch of the load's time; none where one of them was not decoding all the time.
+func stretch(r *Result, from, until time.Duration) []float64 {
+	var out []float64
 	for i := range r.Outcomes {
 		o := &r.Outcomes[i]
-		from, until = max(from, o.First), min(until, o.Total)
-	}
-	count := 0
-	for i := range r.Outcomes {
-		at := r.Outcomes[i].First
-		for _, g := range r.Outcomes[i].Gaps {
-			if at += g; at > from && at <= until {
-				count++
+		at := o.Arrival.At + o.Late + o.First
+		if at > from || o.Arrival.At+o.Late+o.Total < until {
+			return nil
+		}
+		for _, g := range o.Gaps {
+			if at += g; at-g >= from && at <= until {
+				out = append(out, g.Seconds())
 			}
 		}
 	}
-	return float64(count) / (until - from).Seconds()
+	return out
 }
 
 // ArrivalPrompt is the length of the prompt that arrives in the experiment of that name.
