@@ -160,35 +160,44 @@ func aggregate(ctx context.Context, b *Bench) ([]Figure, error) {
 }
 
 const (
-	aggregatePrompt = 64 // whole pages: bare steps copy none
-	aggregateOutput = 160
-	aggregateBare   = 6 // bare steps in a turn
+	aggregatePrompt = 64  // whole pages: bare steps copy none
+	aggregateOutput = 900 // longer than all turns of a real model take
+	aggregateBare   = 6   // bare steps in a turn
+	aggregateTurns  = 21
+	aggregateTries  = 50 // a tiny model's answers can end before its first turn has
 )
 
 func aggregateOf(ctx context.Context, b *Bench, n int) ([]Figure, error) {
 	var through, ratios, shares []float64
 	options := engine.Options{Sequences: 2 * n, Context: aggregatePrompt + aggregateOutput + 32} // half of the memory is for bare steps
 	err := b.with(options, func(e *engine.Engine) error {
-		for k := range b.Repeats + 1 {
+		for k, tries := 0, 0; k < b.Repeats+1; tries++ {
 			arrivals := make([]Arrival, n)
 			for i := range arrivals {
-				arrivals[i] = Arrival{Prompt: own(uint64(k*n+i), aggregatePrompt), Output: aggregateOutput}
+				arrivals[i] = Arrival{Prompt: own(uint64(tries*n+i), aggregatePrompt), Output: aggregateOutput}
 			}
 			r, turns, err := alternate(ctx, e, arrivals, engine.BenchSpec{Generate: aggregateBare, Depth: 2 * aggregatePrompt, Sequences: n})
 			if err != nil {
 				return err
 			}
 			steps, ratio := compareTurns(r, turns)
-			if len(ratio) == 0 {
+			switch {
+			case len(ratio) == 0 && tries < aggregateTries:
+				continue
+			case len(ratio) == 0:
 				return fmt.Errorf("the answers of %d requests ended before bare steps could be held against them", n)
 			}
 			speed, of := float64(n)/median(steps), median(ratio)
-			device := (r.After.DeviceTime - r.Before.DeviceTime).Seconds() / (r.After.StepTime - r.Before.StepTime).Seconds()
+			device := 1.0
+			if all := r.After.StepTime - r.Before.StepTime; all > 0 { // counters may be a twentieth of a second old: all of a tiny model's work
+				device = (r.After.DeviceTime - r.Before.DeviceTime).Seconds() / all.Seconds()
+			}
 			b.log("%d requests: %.1f tokens/s, %.3f of bare steps (median of %d turns, half of them from %.3f to %.3f), the device computed %.1f %% of the steps' time",
 				n, speed, of, len(ratio), quantile(ratio, 0.25), quantile(ratio, 0.75), 100*device)
 			if k > 0 { // the first one warms up
 				through, ratios, shares = append(through, speed), append(ratios, ratio...), append(shares, 100*device)
 			}
+			k++
 		}
 		return nil
 	})
@@ -210,32 +219,49 @@ type turn struct {
 	step        time.Duration // one step
 }
 
-// alternate runs equal requests, and bare steps in turn with them from when all have begun until the first one ends.
+// alternate runs equal requests, and bare steps in turn with them from when all have begun; after some turns it cancels what still runs.
 func alternate(ctx context.Context, e *engine.Engine, arrivals []Arrival, spec engine.BenchSpec) (*Result, []turn, error) {
-	started := make(chan struct{}, len(arrivals))
-	ended := make(chan struct{})
+	work, stop := context.WithCancel(ctx)
+	defer stop()
+	started, ended := make(chan struct{}, len(arrivals)), make(chan struct{})
 	var r *Result
 	var failed error
-	start := time.Now()
-	go func() {
-		defer close(ended)
-		r, failed = run(ctx, e, arrivals, Options{Started: func(int) { started <- struct{}{} }})
-	}()
-	for range arrivals {
-		select {
-		case <-started:
-		case <-ended:
-			return nil, nil, errors.Join(errors.New("the requests ended before all had begun"), failed)
+	var start time.Time
+	begin := func() error {
+		start = time.Now()
+		go func() {
+			defer close(ended)
+			r, failed = Run(work, e, arrivals, Options{Started: func(int) { started <- struct{}{} }})
+		}()
+		for range arrivals {
+			select {
+			case <-started:
+			case <-ended:
+				return errors.Join(errors.New("the requests ended before all had begun"), failed, ctx.Err())
+			}
 		}
+		return nil
 	}
 	var turns []turn
-	var err error
-	for took, roundErr := range e.BenchRounds(ctx, spec) {
-		if err = roundErr; err != nil {
+	for took, err := range e.BenchRounds(ctx, spec) {
+		switch until := time.Since(start); {
+		case err != nil:
+			stop()
+			if !start.IsZero() {
+				<-ended
+			}
+			return nil, nil, err
+		case start.IsZero(): // the first round: what lies before the bare steps has been computed by now
+			if err := begin(); err != nil {
+				return nil, nil, err
+			}
+			continue
+		default:
+			turns = append(turns, turn{until - took, until, took / time.Duration(spec.Generate)})
+		}
+		if len(turns) == aggregateTurns {
 			break
 		}
-		until := time.Since(start)
-		turns = append(turns, turn{until - took, until, took / time.Duration(spec.Generate)})
 		select { // as long a time is the requests'
 		case <-time.After(took):
 			continue
@@ -243,8 +269,14 @@ func alternate(ctx context.Context, e *engine.Engine, arrivals []Arrival, spec e
 		}
 		break
 	}
+	stop()
 	<-ended
-	return r, turns, errors.Join(err, failed)
+	for i := range r.Outcomes {
+		if o := &r.Outcomes[i]; o.Err != nil || o.Refused != "" {
+			return nil, nil, errors.Join(fmt.Errorf("request %d: %s", i, o.Refused), o.Err)
+		}
+	}
+	return r, turns, errors.Join(failed, ctx.Err())
 }
 
 // compareTurns returns the time of a step with requests in each stretch between two turns of bare steps, and the ratio of theirs to it.
@@ -286,58 +318,27 @@ func stretch(r *Result, from, until time.Duration) []float64 {
 // ArrivalPrompt is the length of the prompt that arrives in the experiment of that name.
 const ArrivalPrompt = 4000
 
-// arrival: four requests decode; when all have begun, a long prompt comes. The gaps while it is read are held against those without it. The
-// engine's target is 1.6 times the usual gap.
+// arrival: four requests decode; when all have begun, a long prompt comes. Their gaps while it is read are held against those of the same
+// tokens of four requests without it: the longer answers are, the longer their steps take anyway.
 func arrival(ctx context.Context, b *Bench) ([]Figure, error) {
-	const decoding, usual = 4, 200
-	const outlasting = 3000 // tokens: at the least chunk of a prompt a step, 1,000 steps, and those before it
-	options := engine.Options{Sequences: decoding + 1, Context: ArrivalPrompt + 64}
-	short := func(first uint64, output int) []Arrival {
-		out := make([]Arrival, decoding)
-		for i := range out {
-			out[i] = Arrival{Prompt: own(first+uint64(i), 64), Output: output}
-		}
-		return out
-	}
-	var calm []float64
-	err := b.with(options, func(e *engine.Engine) error {
-		r, err := run(ctx, e, short(0, usual), Options{})
-		if err == nil {
-			calm = gapsWithin(r, 0, decoding, 0, math.MaxInt64)
-		}
-		return err
-	})
-	if err != nil {
-		return nil, err
-	}
-	options.TargetITL = time.Duration(1.6 * spread(calm).P50 * float64(time.Second))
-	b.log("four requests alone: %.1f ms between tokens at p50, %.1f at p99; target: %.1f ms", 1e3*spread(calm).P50, 1e3*spread(calm).P99, ms(options.TargetITL))
 	var ratios, firsts, before, during []float64
-	err = b.with(options, func(e *engine.Engine) error {
-		if _, err := run(ctx, e, short(0, 50), Options{}); err != nil { // warms up, and shows the schedule what a step takes
+	err := b.with(engine.Options{Sequences: arrivalDecoding + 1, Context: ArrivalPrompt + 256}, func(e *engine.Engine) error {
+		if _, err := run(ctx, e, arrivalShort(0, 50), Options{}); err != nil { // warms up, and shows the schedule what a step takes
 			return err
 		}
 		for k := range b.Repeats {
-			base := uint64(1000 * (k + 1))
-			quiet, err := run(ctx, e, short(base, usual), Options{})
+			busy, made, first, err := arrivalBusy(ctx, e, uint64(1000*(k+1)))
 			if err != nil {
 				return err
 			}
-			arrivals := append(short(base+10, outlasting), Arrival{Prompt: own(base+20, ArrivalPrompt), Output: 1})
-			r, err := run(ctx, e, arrivals, afterFirst(decoding))
+			quiet, err := run(ctx, e, arrivalShort(uint64(1000*(k+1)+100), made), Options{})
 			if err != nil {
 				return err
 			}
-			long := &r.Outcomes[decoding]
-			from := arrivals[decoding].At + long.Late
-			for i := range decoding {
-				if o := &r.Outcomes[i]; o.Late+o.First > from || o.Late+o.Total < from+long.First {
-					return fmt.Errorf("request %d decoded from %v to %v, not all the time from %v to %v while the long prompt was read", i, o.Late+o.First, o.Late+o.Total, from, from+long.First)
-				}
-			}
-			a, d := spread(gapsWithin(quiet, 0, decoding, 0, math.MaxInt64)), spread(gapsWithin(r, 0, decoding, from, from+long.First))
-			b.log("p99 between tokens: %.1f ms alone, %.1f ms while %d tokens are read, which took %.1f s", 1e3*a.P99, 1e3*d.P99, ArrivalPrompt, long.First.Seconds())
-			before, during, ratios, firsts = append(before, 1e3*a.P99), append(during, 1e3*d.P99), append(ratios, d.P99/a.P99), append(firsts, long.First.Seconds())
+			a, d := spread(gapsWithin(quiet, 0, arrivalDecoding, 0, math.MaxInt64)), spread(busy)
+			b.log("between tokens: p50 %.1f ms, p99 %.1f ms while %d tokens are read, which took %.1f s and %d steps; %.1f and %.1f ms without them",
+				1e3*d.P50, 1e3*d.P99, ArrivalPrompt, first.Seconds(), made, 1e3*a.P50, 1e3*a.P99)
+			before, during, ratios, firsts = append(before, 1e3*a.P99), append(during, 1e3*d.P99), append(ratios, d.P99/a.P99), append(firsts, first.Seconds())
 		}
 		return nil
 	})
@@ -350,6 +351,54 @@ func arrival(ctx context.Context, b *Bench) ([]Figure, error) {
 		{Name: "  ratio", Value: median(ratios), Bound: 2, AtMost: true},
 		{Name: "first token of the long prompt", Value: median(firsts), Unit: "s"},
 	}, nil
+}
+
+const arrivalDecoding = 4
+
+func arrivalShort(first uint64, output int) []Arrival {
+	out := make([]Arrival, arrivalDecoding)
+	for i := range out {
+		out[i] = Arrival{Prompt: own(first+uint64(i), 64), Output: output}
+	}
+	return out
+}
+
+// arrivalBusy returns the gaps of the decoding requests while the long prompt was read, how many tokens the furthest of them then had, and when
+// the long prompt's first token came; then everything is cancelled.
+func arrivalBusy(ctx context.Context, e *engine.Engine, base uint64) (gaps []float64, made int, first time.Duration, err error) {
+	const outlasting = ArrivalPrompt + 128 // tokens: of the prompt one is read a step at least
+	arrivals := append(arrivalShort(base, outlasting), Arrival{Prompt: own(base+10, ArrivalPrompt), Output: 1})
+	until, stop := context.WithCancel(ctx)
+	defer stop()
+	o := afterFirst(arrivalDecoding)
+	begun := o.Started
+	o.Started = func(i int) {
+		if begun(i); i == arrivalDecoding {
+			stop()
+		}
+	}
+	r, err := Run(until, e, arrivals, o)
+	if err != nil {
+		return nil, 0, 0, err
+	}
+	if err := ctx.Err(); err != nil {
+		return nil, 0, 0, err
+	}
+	long := &r.Outcomes[arrivalDecoding]
+	from := arrivals[arrivalDecoding].At + long.Late
+	for i := range r.Outcomes {
+		o := &r.Outcomes[i]
+		switch {
+		case o.Err != nil:
+			return nil, 0, 0, o.Err
+		case o.Refused != "":
+			return nil, 0, 0, fmt.Errorf("request %d of %d prompt tokens was refused: %s", i, o.Arrival.PromptTokens(), o.Refused)
+		case i < arrivalDecoding && (o.Late+o.First > from || o.Finished):
+			return nil, 0, 0, fmt.Errorf("request %d did not decode all the time from %v to %v while the long prompt was read", i, from, from+long.First)
+		}
+		made = max(made, o.Generated)
+	}
+	return gapsWithin(r, 0, arrivalDecoding, from, from+long.First), made, long.First, nil
 }
 
 // afterFirst holds back the arrivals after the first n until each of those has its first token.
