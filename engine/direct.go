@@ -72,6 +72,11 @@ func (d *direct) fork(ctx context.Context, s *cache.Sequence) (*cache.Sequence, 
 		return nil, err
 	}
 	defer giveBack()
+	return d.forkNow(s)
+}
+
+// forkNow is fork for who has borrowed the device already.
+func (d *direct) forkNow(s *cache.Sequence) (*cache.Sequence, error) {
 	f, err := s.Fork()
 	if err != nil {
 		return nil, err
@@ -92,26 +97,41 @@ func (d *direct) end(ctx context.Context, s *cache.Sequence) error {
 		return err
 	}
 	defer giveBack()
+	d.endNow(s)
+	return nil
+}
+
+// endNow is end for who has borrowed the device already.
+func (d *direct) endNow(s *cache.Sequence) {
 	for i, other := range d.open {
 		if other == s {
 			s.Close()
 			d.open = append(d.open[:i], d.open[i+1:]...)
 			d.engine.loop.direct--
-			break
+			return
 		}
 	}
-	return nil
 }
 
 // step computes one batch and calls use, where not nil, with the wanted logits in the parts' order, valid during the call. Cancelling ctx
 // abandons the step; the sequences are then as they were before.
 func (d *direct) step(ctx context.Context, parts []part, use func(logits []float32, stride int) error) error {
-	e, l := d.engine, d.engine.loop
-	giveBack, err := l.borrow(ctx)
+	giveBack, err := d.engine.loop.borrow(ctx)
 	if err != nil {
 		return err
 	}
 	defer giveBack()
+	return d.stepNow(ctx, parts, use)
+}
+
+// stepNow is step for who has borrowed the device already.
+func (d *direct) stepNow(ctx context.Context, parts []part, use func(logits []float32, stride int) error) error {
+	e, l := d.engine, d.engine.loop
+	select {
+	case <-l.quit:
+		return ErrClosed
+	default:
+	}
 	for i := range parts {
 		end := parts[i].sequence.Len() + len(parts[i].ids)
 		if end > e.context {

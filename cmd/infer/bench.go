@@ -197,7 +197,7 @@ func (l machineLimits) note(threads int) string {
 // measureModel opens a model for all tests and hands the results out one by one.
 func (b *benchFlags) measureModel(cmd *cobra.Command, m *modelFlags, tests []bench.Test, limits machineLimits, each func(*bench.Result) error) error {
 	for _, t := range tests {
-		m.options.Context = max(m.options.Context, t.Depth+t.Prompt+t.Generate)
+		m.options.Context = max(m.options.Context, t.Depth+t.Prompt+t.Generate+kernels.PageTokens) // each run copies the page in which the depth ends
 		m.options.Sequences = max(m.options.Sequences, t.Sequences)
 	}
 	runtime.GC()
@@ -237,12 +237,13 @@ func benchTimes(ctx context.Context, e *engine.Engine, t bench.Test, runs int) (
 		return nil, err
 	}
 	var times []time.Duration
-	for range runs {
-		d, err := e.Bench(ctx, spec)
+	for d, err := range e.BenchRounds(ctx, spec) {
 		if err != nil {
 			return nil, err
 		}
-		times = append(times, d)
+		if times = append(times, d); len(times) == runs {
+			break
+		}
 	}
 	return times, nil
 }

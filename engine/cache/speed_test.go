@@ -77,23 +77,26 @@ func TestDecodeAllocatesNothing(t *testing.T) {
 }
 
 // The lookup of a long prompt that nothing is known of takes next to no time, and so does one that is known. The bound is a
-// hundred times what it takes on an idle machine.
+// hundred times what it takes on an idle machine, for the best of several attempts.
 func TestLookupIsFast(t *testing.T) {
 	const n = 100_000
 	kinds := []Kind{{Pages: 2 * n / PageTokens}}
 	c, err := New(kinds, noDevice{}, Options{})
 	require.NoError(t, err)
-	start := time.Now()
-	s, hit := c.Open("", text(0, n))
-	assert.Less(t, time.Since(start), 50*time.Millisecond)
-	assert.Zero(t, hit.Tokens)
-	s.Close()
+	best := func(found int) time.Duration {
+		least := time.Hour
+		for range 20 {
+			start := time.Now()
+			s, hit := c.Open("", text(0, n))
+			least = min(least, time.Since(start))
+			assert.Equal(t, found, hit.Tokens)
+			s.Close()
+		}
+		return least
+	}
+	assert.Less(t, best(0), 50*time.Millisecond)
 	compute(t, c, text(0, n)).Close()
-	start = time.Now()
-	s, hit = c.Open("", text(0, n))
-	assert.Less(t, time.Since(start), 50*time.Millisecond)
-	assert.Equal(t, n-1, hit.Tokens)
-	s.Close()
+	assert.Less(t, best(n-1), 50*time.Millisecond)
 }
 
 func BenchmarkOpenUnknown100k(b *testing.B) { benchmarkOpen(b, false) }

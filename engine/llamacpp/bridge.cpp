@@ -395,6 +395,11 @@ enum { PROBE_SECONDS = 900 }; // a model is read from disk once
 
 int report; // where a failed assertion's text goes
 
+// multiplies_tiles tells whether the library has code for the processor's tiles (AMX). gcc 12 drops the stores that configure them, and
+// what it built dies at the first tile. That shows only where weights are interleaved, which takes the time and the memory of another
+// opening: a trial does without where there is no such code.
+bool multiplies_tiles() { return strstr(llama_print_system_info(), "AMX_INT8 = 1") != nullptr; }
+
 // try_file opens a model and computes a prompt and a token with it. What fails in good order is for the real call to report.
 void try_file(const char *const *paths, int32_t count, bridge_options o)
 {
@@ -402,7 +407,7 @@ void try_file(const char *const *paths, int32_t count, bridge_options o)
     o.threads = 1;
     o.cells = 256;
     o.batch = std::max(8, o.sequences);
-    o.repack = 0;
+    o.repack = o.repack && multiplies_tiles();
     o.observer = 0;
     bridge *b = new bridge;
     b->options = o;
@@ -494,6 +499,8 @@ static int probe(const char *const *paths, int32_t count, const bridge_options *
     if (ended != child || !WIFSIGNALED(how))
         return BRIDGE_OK; // where the host ignores its children there is nothing to learn
     std::string text = std::string("a process that tried the file was ended: ") + strsignal(WTERMSIG(how));
+    if (o->repack && multiplies_tiles())
+        text += "; without interleaving weights (NoRepack) it may do";
     say(error, text.c_str());
     return WTERMSIG(how) == SIGKILL ? BRIDGE_MEMORY : BRIDGE_INVALID;
 }

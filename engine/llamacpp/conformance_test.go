@@ -8,6 +8,7 @@ import (
 	"math"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -76,8 +77,23 @@ func batchOf(ids []int32, position int) *kernels.Batch {
 	return b
 }
 
+// ownError is how far libllama was from its own results in floats when the corpus was made; 0 where that was not measured.
+func ownError(t *testing.T, dir string) float64 {
+	var meta struct {
+		Errors struct {
+			Own float64 `json:"own_vs_ref"`
+		}
+	}
+	data, err := os.ReadFile(filepath.Join(dir, "meta.json"))
+	require.NoError(t, err)
+	require.NoError(t, json.Unmarshal(data, &meta))
+	return meta.Errors.Own
+}
+
 // TestConformance computes every model of the corpus and expects the logits, states and pooled vectors that libllama gave
-// when the corpus was made: the same, but for instruction sets.
+// when the corpus was made: the same, but for instruction sets. Those differ in the last bits, by which activations are now and then rounded
+// to another of their 8-bit values: quantized models may differ by half of what that rounding costs at all. Weights stay as they
+// lie, since processors with tiles (AMX) round otherwise where they are interleaved.
 func TestConformance(t *testing.T) {
 	const limit = 2e-3
 	dirs, err := filepath.Glob(filepath.Join(fixtures.Path(t, "conformance", "cases"), "*"))
@@ -92,7 +108,7 @@ func TestConformance(t *testing.T) {
 					continue
 				}
 				want, got := readFloats(t, path), []float32(nil)
-				o.F32Cache = true
+				o.F32Cache, o.NoRepack = true, true
 				d := open(t, model, o)
 				if o.Vectors {
 					got, err = d.Embed(tokens)
@@ -103,7 +119,11 @@ func TestConformance(t *testing.T) {
 				require.Len(t, got, len(want), file)
 				distance := relativeL2(got, want)
 				t.Logf("%s: relative L2 %.2e", file, distance)
-				assert.LessOrEqual(t, distance, limit, file)
+				if strings.HasPrefix(filepath.Base(dir), "quant-") {
+					assert.LessOrEqual(t, distance, max(limit, ownError(t, dir)/2), file)
+				} else {
+					assert.LessOrEqual(t, distance, limit, file)
+				}
 			}
 		})
 	}

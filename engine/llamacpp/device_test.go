@@ -67,8 +67,9 @@ func TestSequences(t *testing.T) {
 	for _, name := range cacheKinds {
 		t.Run(name, func(t *testing.T) {
 			path := corpus(t, name)
-			alone := open(t, path, Options{F32Cache: true})
-			several := open(t, path, Options{F32Cache: true, Sequences: 3, Rows: 16})
+			// weights as they lie: tiles (AMX) multiply interleaved ones with other roundings for one row than for several
+			alone := open(t, path, Options{F32Cache: true, NoRepack: true})
+			several := open(t, path, Options{F32Cache: true, NoRepack: true, Sequences: 3, Rows: 16})
 			rapid.Check(t, func(r *rapid.T) { stepSequences(r, alone, several) })
 		})
 	}

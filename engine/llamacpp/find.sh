@@ -7,8 +7,18 @@
 set -euo pipefail
 
 [ $# -eq 1 ] || { echo "usage: find.sh OUT" >&2; exit 2; }
+
+# Go keeps what it compiled although pkg-config says something else by now; a header of the package that changes is noticed.
+note() { # FOLDER of llama.pc, or nothing
+    local said header path=$1${PKG_CONFIG_PATH:+:$PKG_CONFIG_PATH}
+    header=$(dirname "$0")/found.h
+    said="/* $(PKG_CONFIG_PATH=$path pkg-config --modversion llama): $(PKG_CONFIG_PATH=$path pkg-config --cflags --libs llama) */"
+    [ "$said" = "$(cat "$header" 2>/dev/null)" ] || echo "$said" >"$header"
+}
+
 if [ -z "${LLAMA_CPP_DIR:-}" ]; then
     pkg-config --exists llama || { echo "find.sh: pkg-config knows no llama; LLAMA_CPP_DIR names a folder with llama.h and libllama" >&2; exit 1; }
+    note ""
     echo "${PKG_CONFIG_PATH:-}"
     exit
 fi
@@ -43,4 +53,5 @@ Version: 0
 Cflags: -I$headers
 Libs: ${files[@]} -Wl,-rpath,$libraries -Wl,--allow-shlib-undefined
 END
+note "$out"
 echo "$out${PKG_CONFIG_PATH:+:$PKG_CONFIG_PATH}"

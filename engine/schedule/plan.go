@@ -3,13 +3,15 @@ package schedule
 import "time"
 
 const (
-	// minChunk is what prompts get of a step at least, whatever the target: they must come to an end. Late in a long prompt a
-	// row costs as much as the whole step did: with 16 the p99 between tokens of four decoding requests was 5 times the usual, with 4 1.4.
-	minChunk = 4
+	// minChunk is what prompts get of a step at least, however long it makes that: they must come to an end. Late in a long prompt one
+	// row can cost as much as four decodes do.
+	minChunk = 1
+	// leastSlowdown is by how much prompts may lengthen a step with online decodes where these alone take the target's time or more.
+	leastSlowdown = 1.25
 	// unknownChunk is what they get beside decoding online jobs until the step-time model can be trusted.
 	unknownChunk = 64
 	// prefillSlowdown is by how much prompts may lengthen a step with online decodes where no target is set.
-	prefillSlowdown = 1.8
+	prefillSlowdown = 1.7
 	// chunkMultiple is what chunks of eight times as many are rounded to: kernels compute rows in tiles.
 	chunkMultiple = 16
 	forever       = time.Duration(1<<63 - 1)
@@ -142,10 +144,17 @@ func (s *Scheduler) limit() time.Duration {
 		return forever
 	case !s.plan.online:
 		return s.c.BatchStep
-	case s.c.TargetITL > 0:
-		return s.c.TargetITL
 	}
-	return duration(prefillSlowdown * s.model.seconds(s.plan.decodes))
+	return s.onlineLimit(s.plan.decodes)
+}
+
+// onlineLimit is the time that a step with online decodes of this load may take with prompts beside them.
+func (s *Scheduler) onlineLimit(decodes load) time.Duration {
+	alone := s.model.seconds(decodes)
+	if s.c.TargetITL > 0 {
+		return max(s.c.TargetITL, duration(leastSlowdown*alone))
+	}
+	return duration(prefillSlowdown * alone)
 }
 
 // batchLimit is the time that a step may take with rows of the batch lane, beside a load of other lanes.

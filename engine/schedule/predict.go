@@ -57,11 +57,7 @@ func (s *Scheduler) rest(tokens int) float64 {
 	most := max(1, s.c.StepTokens-int(l.rows))
 	room := most
 	if online {
-		within := s.c.TargetITL
-		if within == 0 {
-			within = duration(prefillSlowdown * s.model.seconds(l))
-		}
-		room = max(s.fit(l, 0, most, within), min(minChunk, most))
+		room = max(s.fit(l, tokens/2, most, s.onlineLimit(l)), min(minChunk, most)) // chunks become smaller with the depth
 	}
 	if tokens <= room {
 		return s.model.seconds(l.add(0, tokens))

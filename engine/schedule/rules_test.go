@@ -79,7 +79,7 @@ func TestDecodesComeFirstAndPromptsKeepToTheTarget(t *testing.T) {
 		alone := m.seen[len(m.seen)-1]
 		limit := target
 		if limit == 0 {
-			limit = 2 * alone
+			limit = alone * 17 / 10
 		}
 		must(m, schedule.Job{ID: 9, Prompt: 4000, MaxNew: 1}, 0, 0)
 		chunks := 0
@@ -95,17 +95,39 @@ func TestDecodesComeFirstAndPromptsKeepToTheTarget(t *testing.T) {
 	}
 }
 
+// Where decodes alone take longer than the target a prompt lengthens their steps by a quarter; where one token of it takes longer than
+// that, by this one token.
 func TestPromptsComeToAnEndWhereTheTargetCannotBeKept(t *testing.T) {
-	c := plenty(8, 512)
-	c.TargetITL = time.Microsecond
-	m := newSim(t, c, 10000)
-	train(m)
-	must(m, schedule.Job{ID: 1, Prompt: 10, MaxNew: 5000}, 0, 0)
-	until(m, func() bool { return m.s.Stats().Running == 1 })
-	must(m, schedule.Job{ID: 2, Prompt: 800, MaxNew: 1}, 0, 0)
-	before := m.steps
-	until(m, func() bool { return m.jobs[2] == nil })
-	assert.LessOrEqual(t, m.steps-before, 800/4+3, "4 tokens of each step, whatever the target")
+	deep := func(rows, attended, sequences int) time.Duration {
+		return linearCost(rows, attended, sequences) + time.Duration(attended)*10*time.Microsecond // 4 ms a row in the middle of the prompt
+	}
+	for _, c := range []struct {
+		cost        func(rows, attended, sequences int) time.Duration
+		most, least int // tokens a step
+	}{{linearCost, 7, 5}, {deep, 1 << 10, 1}} {
+		config := plenty(8, 512)
+		config.TargetITL = time.Microsecond
+		m := newSim(t, config, 10000)
+		m.cost = c.cost
+		train(m)
+		must(m, schedule.Job{ID: 1, Prompt: 10, MaxNew: 5000}, 0, 0)
+		until(m, func() bool { return m.s.Stats().Running == 1 })
+		must(m, schedule.Job{ID: 2, Prompt: 800, MaxNew: 1}, 0, 0)
+		steps, last := 0, 0
+		for m.jobs[2] != nil {
+			m.turn()
+			require.Len(t, m.rows, 2)
+			if last = m.rows[1].Tokens; m.jobs[2] != nil && steps > 20 {
+				require.GreaterOrEqual(t, last, c.least)
+				require.LessOrEqual(t, last, c.most)
+			}
+			steps++
+		}
+		assert.LessOrEqual(t, steps, 800/c.least+1)
+		if c.least == 1 {
+			assert.Equal(t, 1, last)
+		}
+	}
 }
 
 func TestLanesPriorityAndDeadlineOrderTheQueue(t *testing.T) {

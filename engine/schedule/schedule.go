@@ -13,7 +13,8 @@ type Config struct {
 	Pools      int // kinds of cache pages that View counts; 0 means 1
 
 	// TargetITL is the time that a step with decoding online jobs should take at most; prompts are read in chunks that keep to
-	// it. 0: a prompt may lengthen such a step to less than twice what the decodes alone take.
+	// it, or lengthen the step by a quarter where the decodes alone take so long. 0: a prompt may lengthen such a step to less than
+	// twice what the decodes alone take.
 	TargetITL time.Duration
 	// BatchSlowdown is by how much the batch lane may lengthen a step with rows of other lanes; 0 means 0.2.
 	BatchSlowdown float64

@@ -83,6 +83,24 @@ func TestTraceReport(t *testing.T) {
 	}
 }
 
+// TestTraceNames: where llama.cpp gives a layer's output the better of two names, in either order, the other and what is near say nothing.
+func TestTraceNames(t *testing.T) {
+	output, other, near := activation(0, "nemotron_h_block_out", 7, 8.01), activation(0, "l_out", 1, 1), activation(0, "ffn", 7, 8)
+	for _, order := range [][]engine.Activation{{output, other, near}, {other, output, near}, {near, other, output}} {
+		tr := newTrace(0.01)
+		assert.NoError(t, tr.keep(activation(0, "sum", 7, 8)))
+		for _, a := range order {
+			assert.NoError(t, tr.compare(a))
+		}
+		r := &Report{Bound: 0.01}
+		tr.report(r)
+		if assert.Len(t, r.Layers, 1) {
+			assert.Equal(t, output.Name, r.Layers[0].Nearest)
+			assert.InDelta(t, 0.01/10.6, r.Layers[0].RelativeL2, 1e-4)
+		}
+	}
+}
+
 func TestNoLlamaCPP(t *testing.T) {
 	if _, built := engine.LlamaCPP(); built {
 		t.Skip("this build has llama.cpp")

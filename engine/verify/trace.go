@@ -17,6 +17,7 @@ type Op struct {
 
 	place  int // among the ops of the layer
 	rows   int
+	named  bool // Nearest is one of layerOutputs
 	values []float32
 }
 
@@ -28,8 +29,9 @@ type Layer struct {
 	RelativeL2 float64 `json:"relative_l2"`
 }
 
-// layerOutputs are llama.cpp's names of a layer's output. An architecture without any of them has the last tensor of the width.
-var layerOutputs = []string{"l_out"}
+// layerOutputs are llama.cpp's names of a layer's output, those first that mean nothing else: in Nemotron-H, l_out is what a feed-forward
+// layer adds to the stream. An architecture without any of them has the nearest tensor of the width.
+var layerOutputs = []string{"nemotron_h_block_out", "l_out"}
 
 // trace matches the activations of the two engines.
 type trace struct {
@@ -60,8 +62,14 @@ func (t *trace) compare(a engine.Activation) error {
 		if len(op.values) != len(a.Values) {
 			continue
 		}
-		if isOutput := i == t.output[a.Layer] && a.Layer >= 0; isOutput && slices.Contains(layerOutputs, a.Name) {
-			op.Nearest, op.RelativeL2, op.values = a.Name, relative(op.values, a.Values), nil // named: nearness does not decide
+		named := slices.Index(layerOutputs, a.Name)
+		if isOutput := i == t.output[a.Layer] && a.Layer >= 0; isOutput && named >= 0 { // nearness does not decide
+			if before := slices.Index(layerOutputs, op.Nearest); before < 0 || named < before {
+				op.Nearest, op.RelativeL2, op.named = a.Name, relative(op.values, a.Values), true
+			}
+			continue
+		}
+		if op.named {
 			continue
 		}
 		if d := relative(op.values, a.Values); d < op.RelativeL2 || op.Nearest == "" {

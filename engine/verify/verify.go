@@ -142,14 +142,16 @@ func (c *comparison) say(what string) {
 	}
 }
 
-// open opens the file on a backend, for the given count of tokens.
+// open opens the file on a backend, for the given count of tokens. llama.cpp takes the weights as they lie: interleaved for the tiles of some processors (AMX) they give other
+// roundings, and some models nothing at all.
 func (c *comparison) open(path, backend string, trace bool) (*engine.Engine, error) {
 	tokens := len(c.tokens)
 	if trace {
 		tokens = min(tokens, TraceRows)
 	}
 	return engine.Open(path, engine.Options{Context: tokens, Sequences: 1, StepRows: min(tokens, engine.DefaultStepRows), AllLogits: true, CacheType: "f32",
-		Threads: c.options.Threads, Variant: c.options.Variant, Backend: backend, Trace: trace, Log: c.options.Log})
+		Threads: c.options.Threads, Variant: c.options.Variant, Backend: backend, NoRepack: backend == engine.BackendLlamaCPP,
+		Trace: trace, Log: c.options.Log})
 }
 
 func (c *comparison) native(ctx context.Context, path string) error {

@@ -2,6 +2,7 @@ package traffic
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"math"
@@ -91,9 +92,12 @@ func short(v float64) string {
 	return strconv.FormatFloat(v, 'f', max(0, 2-int(math.Floor(math.Log10(math.Abs(v))))), 64)
 }
 
-func median(v []float64) float64 {
+func median(v []float64) float64 { return quantile(v, 0.5) }
+
+// quantile sorts the values.
+func quantile(v []float64, p float64) float64 {
 	slices.Sort(v)
-	return stat.Quantile(0.5, stat.LinInterp, v, nil)
+	return stat.Quantile(p, stat.LinInterp, v, nil)
 }
 
 // with opens an engine for the time of a function.
@@ -140,127 +144,201 @@ func own(id uint64, tokens int) []Block {
 	return []Block{{ID: ownBlock | id, Tokens: tokens}}
 }
 
-// aggregate: the engine computes n requests in one step each time; between the first tokens of all and the first end, tokens are counted
-// by the clock. Bare steps of n sequences at the same depth are what the kernels alone would give.
+// aggregate: the engine computes n requests in one step each time. Meanwhile it is taken from them again and again for a few bare steps of
+// n sequences at a like depth, which is what the kernels alone give: the two alternate within a fraction of a second, and what else the
+// machine does meets both alike.
 func aggregate(ctx context.Context, b *Bench) ([]Figure, error) {
 	var out []Figure
-	const prompt, output = 32, 96
 	for _, n := range []int{8, 16} {
-		err := b.with(engine.Options{Sequences: n, Context: prompt + output + 32}, func(e *engine.Engine) error {
-			var through, ratios, shares []float64
-			spec := engine.BenchSpec{Generate: output / 4, Depth: prompt + output/4, Sequences: n}
-			for k := range b.Repeats + 1 {
-				arrivals := make([]Arrival, n)
-				for i := range arrivals {
-					arrivals[i] = Arrival{Prompt: own(uint64(k*n+i), prompt), Output: output}
-				}
-				before, err := e.Bench(ctx, spec)
-				if err != nil {
-					return err
-				}
-				r, err := run(ctx, e, arrivals, Options{})
-				if err != nil {
-					return err
-				}
-				after, err := e.Bench(ctx, spec)
-				if err != nil {
-					return err
-				}
-				speed, bare := together(r), float64(2*n*spec.Generate)/(before+after).Seconds()
-				share := (r.After.DeviceTime - r.Before.DeviceTime).Seconds() / r.Took.Seconds()
-				b.log("%d requests: %.1f tokens/s, bare steps %.1f, the device computed %.1f %% of the time", n, speed, bare, 100*share)
-				if k > 0 { // the first one warms up
-					through, ratios, shares = append(through, speed), append(ratios, speed/bare), append(shares, 100*share)
-				}
-			}
-			out = append(out,
-				Figure{Name: fmt.Sprintf("%d equal requests", n), Value: median(through), Unit: "tokens/s"},
-				Figure{Name: "  of bare steps", Value: median(ratios), Bound: 0.97},
-				Figure{Name: "  time in which the device computes", Value: median(shares), Unit: "%", Note: "bare steps: all; the ratio has the machine's noise too"})
-			return nil
-		})
+		figures, err := aggregateOf(ctx, b, n)
 		if err != nil {
 			return nil, err
 		}
+		out = append(out, figures...)
 	}
 	return out, nil
 }
 
-// together is the speed while all requests of a result were decoding.
-func together(r *Result) float64 {
-	var from time.Duration
-	until := time.Duration(math.MaxInt64)
+const (
+	aggregatePrompt = 64  // whole pages: bare steps copy none
+	aggregateOutput = 900 // longer than all turns of a real model take
+	aggregateBare   = 6   // bare steps in a turn
+	aggregateTurns  = 21
+	aggregateTries  = 50 // a tiny model's answers can end before its first turn has
+)
+
+func aggregateOf(ctx context.Context, b *Bench, n int) ([]Figure, error) {
+	var through, ratios, shares []float64
+	options := engine.Options{Sequences: 2 * n, Context: aggregatePrompt + aggregateOutput + 32} // half of the memory is for bare steps
+	err := b.with(options, func(e *engine.Engine) error {
+		for k, tries := 0, 0; k < b.Repeats+1; tries++ {
+			arrivals := make([]Arrival, n)
+			for i := range arrivals {
+				arrivals[i] = Arrival{Prompt: own(uint64(tries*n+i), aggregatePrompt), Output: aggregateOutput}
+			}
+			r, turns, err := alternate(ctx, e, arrivals, engine.BenchSpec{Generate: aggregateBare, Depth: 2 * aggregatePrompt, Sequences: n})
+			if err != nil {
+				return err
+			}
+			steps, ratio := compareTurns(r, turns)
+			switch {
+			case len(ratio) == 0 && tries < aggregateTries:
+				continue
+			case len(ratio) == 0:
+				return fmt.Errorf("the answers of %d requests ended before bare steps could be held against them", n)
+			}
+			speed, of := float64(n)/median(steps), median(ratio)
+			device := 1.0
+			if all := r.After.StepTime - r.Before.StepTime; all > 0 { // counters may be a twentieth of a second old: all of a tiny model's work
+				device = (r.After.DeviceTime - r.Before.DeviceTime).Seconds() / all.Seconds()
+			}
+			b.log("%d requests: %.1f tokens/s, %.3f of bare steps (median of %d turns, half of them from %.3f to %.3f), the device computed %.1f %% of the steps' time",
+				n, speed, of, len(ratio), quantile(ratio, 0.25), quantile(ratio, 0.75), 100*device)
+			if k > 0 { // the first one warms up
+				through, ratios, shares = append(through, speed), append(ratios, ratio...), append(shares, 100*device)
+			}
+			k++
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	of := median(ratios)
+	return []Figure{
+		{Name: fmt.Sprintf("%d equal requests", n), Value: median(through), Unit: "tokens/s"},
+		{Name: "  of bare steps", Value: of, Bound: 0.97,
+			Note: fmt.Sprintf("%d turns, half of them from %.3f to %.3f", len(ratios), quantile(ratios, 0.25), quantile(ratios, 0.75))},
+		{Name: "  share of steps that is the device's", Value: median(shares), Unit: "%"},
+	}, nil
+}
+
+// turn is a time in which an engine computed bare steps.
+type turn struct {
+	from, until time.Duration // since the load began
+	step        time.Duration // one step
+}
+
+// alternate runs equal requests, and bare steps in turn with them from when all have begun; after some turns it cancels what still runs.
+func alternate(ctx context.Context, e *engine.Engine, arrivals []Arrival, spec engine.BenchSpec) (*Result, []turn, error) {
+	work, stop := context.WithCancel(ctx)
+	defer stop()
+	started, ended := make(chan struct{}, len(arrivals)), make(chan struct{})
+	var r *Result
+	var failed error
+	var start time.Time
+	begin := func() error {
+		start = time.Now()
+		go func() {
+			defer close(ended)
+			r, failed = Run(work, e, arrivals, Options{Started: func(int) { started <- struct{}{} }})
+		}()
+		for range arrivals {
+			select {
+			case <-started:
+			case <-ended:
+				return errors.Join(errors.New("the requests ended before all had begun"), failed, ctx.Err())
+			}
+		}
+		return nil
+	}
+	var turns []turn
+	for took, err := range e.BenchRounds(ctx, spec) {
+		switch until := time.Since(start); {
+		case err != nil:
+			stop()
+			if !start.IsZero() {
+				<-ended
+			}
+			return nil, nil, err
+		case start.IsZero(): // the first round: what lies before the bare steps has been computed by now
+			if err := begin(); err != nil {
+				return nil, nil, err
+			}
+			continue
+		default:
+			turns = append(turns, turn{until - took, until, took / time.Duration(spec.Generate)})
+		}
+		if len(turns) == aggregateTurns {
+			break
+		}
+		select { // as long a time is the requests'
+		case <-time.After(took):
+			continue
+		case <-ended:
+		}
+		break
+	}
+	stop()
+	<-ended
+	for i := range r.Outcomes {
+		if o := &r.Outcomes[i]; o.Err != nil || o.Refused != "" {
+			return nil, nil, errors.Join(fmt.Errorf("request %d: %s", i, o.Refused), o.Err)
+		}
+	}
+	return r, turns, errors.Join(failed, ctx.Err())
+}
+
+// compareTurns returns the time of a step with requests in each stretch between two turns of bare steps, and the ratio of theirs to it.
+func compareTurns(r *Result, turns []turn) (steps, ratios []float64) {
+	for i := range len(turns) - 1 {
+		gaps := stretch(r, turns[i].until, turns[i+1].from)
+		if len(gaps) < 2*len(r.Outcomes) {
+			continue
+		}
+		sum := 0.0
+		for _, g := range gaps {
+			sum += g
+		}
+		step := sum / float64(len(gaps))
+		steps = append(steps, step)
+		ratios = append(ratios, (turns[i].step+turns[i+1].step).Seconds()/2/step)
+	}
+	return steps, ratios
+}
+
+// stretch collects the gaps of all outcomes that lie within a stretch of the load's time; none where one of them was not decoding all the time.
+func stretch(r *Result, from, until time.Duration) []float64 {
+	var out []float64
 	for i := range r.Outcomes {
 		o := &r.Outcomes[i]
-		from, until = max(from, o.First), min(until, o.Total)
-	}
-	count := 0
-	for i := range r.Outcomes {
-		at := r.Outcomes[i].First
-		for _, g := range r.Outcomes[i].Gaps {
-			if at += g; at > from && at <= until {
-				count++
+		at := o.Arrival.At + o.Late + o.First
+		if at > from || o.Arrival.At+o.Late+o.Total < until {
+			return nil
+		}
+		for _, g := range o.Gaps {
+			if at += g; at-g >= from && at <= until {
+				out = append(out, g.Seconds())
 			}
 		}
 	}
-	return float64(count) / (until - from).Seconds()
+	return out
 }
 
 // ArrivalPrompt is the length of the prompt that arrives in the experiment of that name.
 const ArrivalPrompt = 4000
 
-// arrival: four requests decode; when all have begun, a long prompt comes. The gaps while it is read are held against those without it. The
-// engine's target is 1.6 times the usual gap.
+// arrival: four requests decode; when all have begun, a long prompt comes. Their gaps while it is read are held against those of the same
+// tokens of four requests without it: the longer answers are, the longer their steps take anyway.
 func arrival(ctx context.Context, b *Bench) ([]Figure, error) {
-	const decoding, usual = 4, 200
-	const outlasting = 3000 // tokens: at the least chunk of a prompt a step, 1,000 steps, and those before it
-	options := engine.Options{Sequences: decoding + 1, Context: ArrivalPrompt + 64}
-	short := func(first uint64, output int) []Arrival {
-		out := make([]Arrival, decoding)
-		for i := range out {
-			out[i] = Arrival{Prompt: own(first+uint64(i), 64), Output: output}
-		}
-		return out
-	}
-	var calm []float64
-	err := b.with(options, func(e *engine.Engine) error {
-		r, err := run(ctx, e, short(0, usual), Options{})
-		if err == nil {
-			calm = gapsWithin(r, 0, decoding, 0, math.MaxInt64)
-		}
-		return err
-	})
-	if err != nil {
-		return nil, err
-	}
-	options.TargetITL = time.Duration(1.6 * spread(calm).P50 * float64(time.Second))
-	b.log("four requests alone: %.1f ms between tokens at p50, %.1f at p99; target: %.1f ms", 1e3*spread(calm).P50, 1e3*spread(calm).P99, ms(options.TargetITL))
 	var ratios, firsts, before, during []float64
-	err = b.with(options, func(e *engine.Engine) error {
-		if _, err := run(ctx, e, short(0, 50), Options{}); err != nil { // warms up, and shows the schedule what a step takes
+	err := b.with(engine.Options{Sequences: arrivalDecoding + 1, Context: ArrivalPrompt + 256}, func(e *engine.Engine) error {
+		if _, err := run(ctx, e, arrivalShort(0, 50), Options{}); err != nil { // warms up, and shows the schedule what a step takes
 			return err
 		}
 		for k := range b.Repeats {
-			base := uint64(1000 * (k + 1))
-			quiet, err := run(ctx, e, short(base, usual), Options{})
+			busy, made, first, err := arrivalBusy(ctx, e, uint64(1000*(k+1)))
 			if err != nil {
 				return err
 			}
-			arrivals := append(short(base+10, outlasting), Arrival{Prompt: own(base+20, ArrivalPrompt), Output: 1})
-			r, err := run(ctx, e, arrivals, afterFirst(decoding))
+			quiet, err := run(ctx, e, arrivalShort(uint64(1000*(k+1)+100), made), Options{})
 			if err != nil {
 				return err
 			}
-			long := &r.Outcomes[decoding]
-			from := arrivals[decoding].At + long.Late
-			for i := range decoding {
-				if o := &r.Outcomes[i]; o.Late+o.First > from || o.Late+o.Total < from+long.First {
-					return fmt.Errorf("request %d decoded from %v to %v, not all the time from %v to %v while the long prompt was read", i, o.Late+o.First, o.Late+o.Total, from, from+long.First)
-				}
-			}
-			a, d := spread(gapsWithin(quiet, 0, decoding, 0, math.MaxInt64)), spread(gapsWithin(r, 0, decoding, from, from+long.First))
-			b.log("p99 between tokens: %.1f ms alone, %.1f ms while %d tokens are read, which took %.1f s", 1e3*a.P99, 1e3*d.P99, ArrivalPrompt, long.First.Seconds())
-			before, during, ratios, firsts = append(before, 1e3*a.P99), append(during, 1e3*d.P99), append(ratios, d.P99/a.P99), append(firsts, long.First.Seconds())
+			a, d := spread(gapsWithin(quiet, 0, arrivalDecoding, 0, math.MaxInt64)), spread(busy)
+			b.log("between tokens: p50 %.1f ms, p99 %.1f ms while %d tokens are read, which took %.1f s and %d steps; %.1f and %.1f ms without them",
+				1e3*d.P50, 1e3*d.P99, ArrivalPrompt, first.Seconds(), made, 1e3*a.P50, 1e3*a.P99)
+			before, during, ratios, firsts = append(before, 1e3*a.P99), append(during, 1e3*d.P99), append(ratios, d.P99/a.P99), append(firsts, first.Seconds())
 		}
 		return nil
 	})
@@ -273,6 +351,54 @@ func arrival(ctx context.Context, b *Bench) ([]Figure, error) {
 		{Name: "  ratio", Value: median(ratios), Bound: 2, AtMost: true},
 		{Name: "first token of the long prompt", Value: median(firsts), Unit: "s"},
 	}, nil
+}
+
+const arrivalDecoding = 4
+
+func arrivalShort(first uint64, output int) []Arrival {
+	out := make([]Arrival, arrivalDecoding)
+	for i := range out {
+		out[i] = Arrival{Prompt: own(first+uint64(i), 64), Output: output}
+	}
+	return out
+}
+
+// arrivalBusy returns the gaps of the decoding requests while the long prompt was read, how many tokens the furthest of them then had, and when
+// the long prompt's first token came; then everything is cancelled.
+func arrivalBusy(ctx context.Context, e *engine.Engine, base uint64) (gaps []float64, made int, first time.Duration, err error) {
+	const outlasting = ArrivalPrompt + 128 // tokens: of the prompt one is read a step at least
+	arrivals := append(arrivalShort(base, outlasting), Arrival{Prompt: own(base+10, ArrivalPrompt), Output: 1})
+	until, stop := context.WithCancel(ctx)
+	defer stop()
+	o := afterFirst(arrivalDecoding)
+	begun := o.Started
+	o.Started = func(i int) {
+		if begun(i); i == arrivalDecoding {
+			stop()
+		}
+	}
+	r, err := Run(until, e, arrivals, o)
+	if err != nil {
+		return nil, 0, 0, err
+	}
+	if err := ctx.Err(); err != nil {
+		return nil, 0, 0, err
+	}
+	long := &r.Outcomes[arrivalDecoding]
+	from := arrivals[arrivalDecoding].At + long.Late
+	for i := range r.Outcomes {
+		o := &r.Outcomes[i]
+		switch {
+		case o.Err != nil:
+			return nil, 0, 0, o.Err
+		case o.Refused != "":
+			return nil, 0, 0, fmt.Errorf("request %d of %d prompt tokens was refused: %s", i, o.Arrival.PromptTokens(), o.Refused)
+		case i < arrivalDecoding && (o.Late+o.First > from || o.Finished):
+			return nil, 0, 0, fmt.Errorf("request %d did not decode all the time from %v to %v while the long prompt was read", i, from, from+long.First)
+		}
+		made = max(made, o.Generated)
+	}
+	return gapsWithin(r, 0, arrivalDecoding, from, from+long.First), made, long.First, nil
 }
 
 // afterFirst holds back the arrivals after the first n until each of those has its first token.

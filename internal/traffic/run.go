@@ -39,6 +39,7 @@ type Outcome struct {
 	Cached    int             // of them, found in the cache
 	Generated int             // tokens
 	Preempted int             // times
+	Host      time.Duration   // of Total, in which it was neither computed nor sampled: queue, lookup in the cache, between its steps
 }
 
 // Result is a load that was run.
@@ -160,6 +161,8 @@ func (o *Outcome) read(s *engine.Stream, first func()) {
 		o.Total = event.At
 		if u := event.Usage; u != nil {
 			o.Prompt, o.Cached, o.Preempted, o.Finished = u.PromptTokens, u.CachedTokens, u.Timeline.Preempted, true
+			t := &u.Timeline
+			o.Host = u.Queue + t.Lookup + t.Waiting + t.Parked
 		}
 	}
 }
