@@ -19,6 +19,7 @@ const (
 
 // table lists every architecture, by name.
 var table = []Row{
+	{"apertus", "Apertus 8B, 70B", "xIELU", rms, apertus, false},
 	{"arcee", "AFM 4.5B", "", rms, arcee, false},
 	{"bailingmoe2", "Ling 2, Ring 2 mini, flash, 1T", "sigmoid router with groups, shared experts", rms, bailingMoE2, false},
 	{"bert", "BERT, all-MiniLM, BGE, E5, GTE, Arctic Embed; RoBERTa, BGE M3; rerankers of these", "both ways; mean, cls, last and rank pooling", layerNorm, bert, false},
@@ -62,6 +63,8 @@ var table = []Row{
 	{"olmoe", "OLMoE 1B-7B", "", rms, olmoe, false},
 	{"phi2", "Phi-1, Phi-1.5, Phi-2", "", layerNorm, phi2, false},
 	{"phi3", "Phi-3, Phi-3.5, Phi-4, Phi-4 mini", "longrope: short and long factors", rms, phi3, false},
+	{"plamo2", "PLaMo 2 1B, 2B, 8B", "Mamba layers among attention", rms, plamo2, true},
+	{"plamo3", "PLaMo 3 2B to 31B", "sliding window on seven of eight layers", rms, plamo3, false},
 	{"qwen2", "Qwen 1.5, 2, 2.5, QwQ, DeepSeek-R1-Distill-Qwen", "", rms, qwen2, false},
 	{"qwen2moe", "Qwen 1.5 MoE A2.7B, Qwen 2 57B-A14B", "gated shared expert", rms, qwen2moe, false},
 	{"qwen3", "Qwen 3 0.6B to 32B", "", rms, qwen3, false},
@@ -69,6 +72,8 @@ var table = []Row{
 	{"qwen35moe", "Qwen 3.5, 3.6, 3.8 with experts", "gated delta rule on three of four layers, gated shared expert; predicts further tokens", rms, qwen35, true},
 	{"qwen3moe", "Qwen 3 30B-A3B, 235B-A22B, Qwen 3 Coder", "", rms, qwen3moe, false},
 	{"qwen3next", "Qwen 3 Next 80B-A3B", "gated delta rule on three of four layers, gated shared expert; predicts further tokens", rms, qwen3next, true},
+	{"rwkv6", "RWKV 6 Finch 1.6B to 14B", "recurrent", layerNorm, rwkv6, true},
+	{"rwkv7", "RWKV 7 Goose 0.1B to 2.9B", "recurrent", layerNorm, rwkv7, true},
 	{"seed_oss", "Seed-OSS 36B", "", rms, seedOSS, false},
 	{"smollm3", "SmolLM3 3B", "no rope on every fourth layer", rms, smollm3, false},
 	{"stablelm", "StableLM 3B, StableLM 2 1.6B, 12B", "parallel residual where there is no second norm", layerNorm, stablelm, false},

@@ -7,6 +7,7 @@ type plan struct {
 	*kernels.Plan
 	c      Config
 	tables []angleTable
+	ones   kernels.Ref // a stack of matrices of ones, which sum up heads
 
 	further bool // a predictor of further tokens is wanted
 
@@ -68,7 +69,9 @@ type attention struct {
 	softcap          float32
 	alibi            float32 // the largest slope's bias, 0: none
 	sinks            kernels.Ref
-	gated            bool // q's tensor makes a gate behind each head's query; its sigmoid multiplies the result
+	bias             kernels.Ref // by distance, as AttentionSpec has it
+	chunks           bool        // the window is a chunk's length
+	gated            bool        // q's tensor makes a gate behind each head's query; its sigmoid multiplies the result
 }
 
 // attend projects h to queries, keys and values, writes the cache and attends. Result: [tokens, heads*valueDim].
@@ -87,7 +90,7 @@ func (p *plan) attend(l *layer, h kernels.Ref, a attention) kernels.Ref {
 	if a.norm == headNormRotated {
 		q, k = p.normHeads(l, q, k, a)
 	}
-	s := kernels.AttentionSpec{Heads: a.heads, Scale: a.scale, Softcap: a.softcap, ALiBi: a.alibi, Sinks: a.sinks, BothWays: a.bothWays}
+	s := kernels.AttentionSpec{Heads: a.heads, Scale: a.scale, Softcap: a.softcap, ALiBi: a.alibi, Sinks: a.sinks, Bias: a.bias, BothWays: a.bothWays, Chunks: a.chunks}
 	if window := a.window; a.bothWays {
 		s.Layer, s.Around = p.AddCacheLayer(a.kvHeads, a.keyDim, a.valueDim, a.valueDim, 0), window
 	} else {

@@ -157,7 +157,7 @@ func (p *plan) attendAbsorbed(q, latent, rotated, toLatent, toValue kernels.Ref,
 	p.Copy(p.Columns(keys, int64(m.rank), int64(m.rotated)), rotated, 1, m.rotated, 0, 0)
 	cache := p.AddCacheLayer(1, wide, 0, m.rank, 0)
 	p.Store(cache, keys, none)
-	mixed := p.Attention(queries, kernels.AttentionSpec{Layer: cache, Heads: heads, Scale: m.scale, Sinks: none})
+	mixed := p.Attention(queries, kernels.AttentionSpec{Layer: cache, Heads: heads, Scale: m.scale, Sinks: none, Bias: none})
 	return p.HeadsMatMul(mixed, toValue, heads, m.rank, 0)
 }
 
@@ -175,5 +175,5 @@ func (p *plan) attendExpanded(l *layer, q, latent, rotated kernels.Ref, m mla, h
 	p.Copy(values, p.Columns(kv, int64(m.plain), int64(heads*both-m.plain)), heads, m.value, both, m.value)
 	cache := p.AddCacheLayer(heads, key, m.value, m.value, 0)
 	p.Store(cache, keys, values)
-	return p.Attention(q, kernels.AttentionSpec{Layer: cache, Heads: heads, Scale: m.scale, Sinks: none})
+	return p.Attention(q, kernels.AttentionSpec{Layer: cache, Heads: heads, Scale: m.scale, Sinks: none, Bias: none})
 }

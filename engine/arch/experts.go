@@ -11,7 +11,7 @@ import (
 type experts struct {
 	width      int // of one expert
 	act        kernels.Act
-	actParam   [2]float32
+	actParam   [3]float32
 	gating     kernels.Gating
 	normalise  bool    // the chosen experts' weights sum to 1
 	scale      float32 // on the weights; 0: none

@@ -142,7 +142,7 @@ func TestMissingKeys(t *testing.T) {
 			}
 			var fault *KeyError
 			require.ErrorAs(t, err, &fault, "%s: %s", row.Name, key)
-			assert.Equal(t, row.Name+"."+key, fault.Key)
+			assert.Equal(t, s.fullKey(key), fault.Key)
 			assert.Equal(t, "nothing", fault.Found)
 		}
 	}
@@ -260,7 +260,7 @@ func TestHostileKeys(t *testing.T) {
 		f := s.open(t)
 		k := newKeys(f, row.Name)
 		c := readConfig(k, row, Options{})
-		p := &plan{Plan: kernels.NewPlan(), c: c}
+		p := &plan{Plan: kernels.NewPlan(), c: c, ones: none}
 		row.record(p, newWeights(f, p.Plan, c.Experts), c)
 		for key := range k.asked {
 			keys[row.Name] = append(keys[row.Name], strings.TrimPrefix(key, row.Name+"."))
