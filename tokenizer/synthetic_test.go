@@ -391,7 +391,7 @@ func TestVocabFaults(t *testing.T) {
 		"half a merge":  {func(v *tokenizer.Vocab) { v.Merges = []string{"a "} }, `merges[0] is "a "`},
 		"empty merge":   {func(v *tokenizer.Vocab) { v.Merges = []string{""} }, `merges[0] is ""`},
 		"model":         {func(v *tokenizer.Vocab) { v.Model = "new" }, `tokenizer.ggml.model is "new", which is not known`},
-		"rwkv":          {func(v *tokenizer.Vocab) { v.Model = "rwkv" }, `"rwkv", which is not supported`},
+		"plamo2":        {func(v *tokenizer.Vocab) { v.Model = "plamo2" }, `"plamo2", which is not supported`},
 		"no vocabulary": {func(v *tokenizer.Vocab) { v.Model = "no_vocab" }, "the file has no vocabulary"},
 		"pre":           {func(v *tokenizer.Vocab) { v.Pre = "new" }, `tokenizer.ggml.pre is "new", which is not known`},
 		"no pre":        {func(v *tokenizer.Vocab) { v.Pre = "" }, "tokenizer.ggml.pre is missing"},

@@ -25,6 +25,7 @@ const (
 	ModelGemma4    = "gemma4" // BPE over raw UTF-8 with spaces written as U+2581
 	ModelWordPiece = "bert"
 	ModelUnigram   = "t5"
+	ModelRWKV      = "rwkv" // the longest token, of bytes
 )
 
 // Vocab is everything that a tokenizer is built from. [DefaultVocab] gives one with the special ids that a model has
