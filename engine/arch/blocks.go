@@ -66,6 +66,7 @@ type attention struct {
 	window           int  // positions seen, 0: all
 	bothWays         bool // later positions are seen too; a window then reaches half as far to each side
 	scale            float32
+	scales           kernels.Ref // on each token's queries beside it, [tokens, 1]; none: 1
 	softcap          float32
 	alibi            float32 // the largest slope's bias, 0: none
 	sinks            kernels.Ref
@@ -89,6 +90,9 @@ func (p *plan) attend(l *layer, h kernels.Ref, a attention) kernels.Ref {
 	}
 	if a.norm == headNormRotated {
 		q, k = p.normHeads(l, q, k, a)
+	}
+	if a.scales != none {
+		q = p.multiply(q, a.scales)
 	}
 	s := kernels.AttentionSpec{Heads: a.heads, Scale: a.scale, Softcap: a.softcap, ALiBi: a.alibi, Sinks: a.sinks, Bias: a.bias, BothWays: a.bothWays, Chunks: a.chunks}
 	if window := a.window; a.bothWays {

@@ -123,7 +123,7 @@ func vocabulary(k *keys) int {
 // attention returns the layer's attention as most models have it.
 func (c Config) attention(layer int) attention {
 	return attention{
-		heads: c.Heads[layer], kvHeads: c.KVHeads[layer], keyDim: c.KeyDim, valueDim: c.ValueDim, angles: none, sinks: none, bias: none,
+		heads: c.Heads[layer], kvHeads: c.KVHeads[layer], keyDim: c.KeyDim, valueDim: c.ValueDim, angles: none, sinks: none, bias: none, scales: none,
 		scale: float32(1 / math.Sqrt(float64(c.KeyDim))), bothWays: !c.causal,
 	}
 }
