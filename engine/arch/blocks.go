@@ -50,6 +50,7 @@ const (
 	headNorm                 // each head, all with the same weight
 	headNormIfPresent        // the same, where the file has the weights
 	headNormRotated          // each head after its rotation
+	unitNormRotated          // the same, without weights
 	headsNorm                // each head with a weight of its own, where the file has them
 	rowNorm                  // all heads of a token together
 	rowNormIfPresent         // the same, with a bias, where the file has them
@@ -72,6 +73,7 @@ type attention struct {
 	sinks            kernels.Ref
 	bias             kernels.Ref // by distance, as AttentionSpec has it
 	chunks           bool        // the window is a chunk's length
+	clamp            float32     // queries, keys and values stay within it; 0: free
 	gated            bool        // q's tensor makes a gate behind each head's query; its sigmoid multiplies the result
 }
 
@@ -83,13 +85,21 @@ func (p *plan) attend(l *layer, h kernels.Ref, a attention) kernels.Ref {
 	} else {
 		q, k, v = p.qkv(l, h, a)
 	}
+	if a.clamp > 0 {
+		for _, x := range []*kernels.Ref{&q, &k, &v} {
+			*x = p.Element(kernels.ElClamp, kernels.ActNone, *x, none, -a.clamp, a.clamp)
+		}
+	}
 	q, k = p.normQK(l, q, k, a)
 	if a.angles != none {
 		q = p.Rope(q, a.angles, a.heads, a.keyDim, 0, a.style)
 		k = p.Rope(k, a.angles, a.kvHeads, a.keyDim, 0, a.style)
 	}
-	if a.norm == headNormRotated {
+	switch a.norm {
+	case headNormRotated:
 		q, k = p.normHeads(l, q, k, a)
+	case unitNormRotated:
+		q, k = p.headNorm(q, none, a.heads), p.headNorm(k, none, a.kvHeads)
 	}
 	if a.scales != none {
 		q = p.multiply(q, a.scales)

@@ -85,6 +85,11 @@ func (mla) gating(c Config) kernels.Gating {
 
 // attendLatent is attention over the latent. Result: [tokens, heads*value].
 func (p *plan) attendLatent(l *layer, h kernels.Ref, m mla, heads int, angles kernels.Ref) kernels.Ref {
+	return p.attendTurned(l, h, m, heads, angles, kernels.RopePairs)
+}
+
+// attendTurned is attendLatent with another style of rotation.
+func (p *plan) attendTurned(l *layer, h kernels.Ref, m mla, heads int, angles kernels.Ref, style kernels.RopeStyle) kernels.Ref {
 	key := m.plain + m.rotated
 	var q kernels.Ref
 	if m.queryRank == 0 || l.has("attn_q.weight") { // the lite models
@@ -97,8 +102,8 @@ func (p *plan) attendLatent(l *layer, h kernels.Ref, m mla, heads int, angles ke
 	if q == none || kv == none {
 		return none
 	}
-	q = p.Rope(q, angles, heads, key, m.plain, kernels.RopePairs)
-	rotated := p.Rope(p.Columns(kv, int64(m.rank), int64(m.rotated)), angles, 1, m.rotated, 0, kernels.RopePairs)
+	q = p.Rope(q, angles, heads, key, m.plain, style)
+	rotated := p.Rope(p.Columns(kv, int64(m.rank), int64(m.rotated)), angles, 1, m.rotated, 0, style)
 	latent := p.norm(p.Columns(kv, 0, int64(m.rank)), l.norm("attn_kv_a_norm", m.rank))
 	switch {
 	case l.has("attn_k_b.weight"):
