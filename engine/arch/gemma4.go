@@ -50,8 +50,8 @@ func gemma4Text(p *plan, w *weights, c Config) {
 
 func readGemma4(c Config) gemma4 {
 	g := gemma4{narrow: c, windows: c.windows(c.count("attention.sliding_window"), 6), width: c.countOr("embedding_length_per_layer_input", 0, 0)}
-	g.narrow.KeyDim = c.countOr("attention.key_length_swa", 1, c.KeyDim)
-	g.narrow.ValueDim = c.countOr("attention.value_length_swa", 1, c.ValueDim)
+	g.narrow.KeyDim = c.count("attention.key_length_swa")
+	g.narrow.ValueDim = c.count("attention.value_length_swa")
 	g.narrow.Rotated = c.countOr("rope.dimension_count_swa", 0, g.narrow.KeyDim)
 	for _, key := range []string{"attention.key_length_swa", "attention.value_length_swa"} {
 		if n := c.countOr(key, 1, 1); n > maxHeadWidth {
