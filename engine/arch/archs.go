@@ -19,6 +19,7 @@ const (
 
 // table lists every architecture, by name.
 var table = []Row{
+	{"afmoe", "Arcee Trinity Nano, Mini, Large", "gated attention, sliding window on three of four layers; experts after the first layers, shared ones", rms, afMoE, false},
 	{"apertus", "Apertus 8B, 70B", "xIELU", rms, apertus, false},
 	{"arcee", "AFM 4.5B", "", rms, arcee, false},
 	{"baichuan", "Baichuan 7B, 13B, Baichuan 2", "rope, or ALiBi with 40 layers", rms, baichuan, false},
@@ -52,11 +53,13 @@ var table = []Row{
 	{"gpt2", "GPT-2, DistilGPT2", "learned positions", layerNorm, gpt2, false},
 	{"gptneox", "Pythia, GPT-NeoX 20B, Dolly 2", "parallel or sequential residual", layerNorm, gptneox, false},
 	{"granite", "Granite 3.0 to 4.0", "rope can be off", rms, granite, false},
+	{"granite_swa", "Granite with sliding windows", "sinks, sliding window and rope where the file says so", rms, graniteSWA, false},
 	{"granitehybrid", "Granite 4.0 H Micro, Tiny, Small", "Mamba 2 layers among attention, dense or with experts; rope can be off", rms, graniteHybrid, true},
 	{"granitemoe", "Granite 3.0 1B-A400M, 3B-A800M", "shared experts where present", rms, granite, false},
 	{"hunyuan-dense", "Hunyuan 0.5B to 7B", "", rms, hunyuan, false},
 	{"hunyuan-moe", "Hunyuan A13B", "a shared expert", rms, hunyuan, false},
 	{"internlm2", "InternLM 2, 2.5, 3", "", rms, llama, false},
+	{"kimi-linear", "Kimi Linear 48B-A3B", "delta rule with a decay a key element on three of four layers, MLA without positions; experts after the first layers, shared ones", rms, kimiLinear, true},
 	{"lfm2", "LFM2 350M to 2.6B", "short convolutions among attention", rms, lfm2, true},
 	{"lfm2moe", "LFM2 8B-A1B", "short convolutions among attention; experts after the first layers", rms, lfm2, true},
 	{"llama", "Llama 1 to 3.3, Mistral, Mixtral, SmolLM2, TinyLlama, Yi", "linear, YaRN, longrope and Llama 3 rope scaling; biases; tied embeddings; experts", rms, llama, false},
@@ -64,6 +67,7 @@ var table = []Row{
 	{"maincoder", "Maincoder 1B", "", rms, maincoder, false},
 	{"mamba", "Mamba 130M to 2.8B, Falcon Mamba 7B", "norms on steps and projections where the file says so", rms, mamba, true},
 	{"mamba2", "Mamba 2 130M to 2.7B, Codestral Mamba", "", rms, mamba2, true},
+	{"mimo2", "MiMo V2 Flash", "sliding window and sinks where the file says so, experts", rms, mimo2, false},
 	{"minicpm", "MiniCPM 1, 2, 4", "", rms, minicpm, false},
 	{"minicpm3", "MiniCPM 3 4B", "MLA", rms, minicpm3, false},
 	{"minimax-m2", "MiniMax M2", "half of each head rotated, sigmoid router", rms, minimaxM2, false},
@@ -98,10 +102,12 @@ var table = []Row{
 	{"rwkv6", "RWKV 6 Finch 1.6B to 14B", "recurrent", layerNorm, rwkv6, true},
 	{"rwkv7", "RWKV 7 Goose 0.1B to 2.9B", "recurrent", layerNorm, rwkv7, true},
 	{"seed_oss", "Seed-OSS 36B", "", rms, seedOSS, false},
+	{"smallthinker", "SmallThinker 4B-A0.6B, 21B-A3B", "experts chosen before attention; sliding window on three of four layers where there is one, rope on these alone", rms, smallThinker, false},
 	{"smollm3", "SmolLM3 3B", "no rope on every fourth layer", rms, smollm3, false},
 	{"stablelm", "StableLM 3B, StableLM 2 1.6B, 12B", "parallel residual where there is no second norm", layerNorm, stablelm, false},
 	{"starcoder", "StarCoder 1B to 15B, SantaCoder", "learned positions", layerNorm, gpt2, false},
 	{"starcoder2", "StarCoder2 3B, 7B, 15B", "", layerNorm, starcoder2, false},
+	{"t5encoder", "T5 and UMT5 encoders", "both ways, a learned bias by distance", rms, t5Encoder, false},
 	{"xverse", "XVERSE 7B, 13B, 65B", "", rms, xverse, false},
 }
 

@@ -5,9 +5,10 @@ import "github.com/infer-go/infer/kernels"
 // plan records a model: the kernels' plan with the blocks that models share.
 type plan struct {
 	*kernels.Plan
-	c      Config
-	tables []angleTable
-	ones   kernels.Ref // a stack of matrices of ones, which sum up heads
+	c       Config
+	tables  []angleTable
+	ones    kernels.Ref // a stack of matrices of ones, which sum up heads
+	columns kernels.Ref // of ones, which give a head's value to its elements
 
 	further bool // a predictor of further tokens is wanted
 

@@ -102,8 +102,11 @@ func (p *plan) attendTurned(l *layer, h kernels.Ref, m mla, heads int, angles ke
 	if q == none || kv == none {
 		return none
 	}
-	q = p.Rope(q, angles, heads, key, m.plain, style)
-	rotated := p.Rope(p.Columns(kv, int64(m.rank), int64(m.rotated)), angles, 1, m.rotated, 0, style)
+	rotated := p.Columns(kv, int64(m.rank), int64(m.rotated))
+	if angles != none {
+		q = p.Rope(q, angles, heads, key, m.plain, style)
+		rotated = p.Rope(rotated, angles, 1, m.rotated, 0, style)
+	}
 	latent := p.norm(p.Columns(kv, 0, int64(m.rank)), l.norm("attn_kv_a_norm", m.rank))
 	switch {
 	case l.has("attn_k_b.weight"):

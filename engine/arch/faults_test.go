@@ -260,7 +260,7 @@ func TestHostileKeys(t *testing.T) {
 		f := s.open(t)
 		k := newKeys(f, row.Name)
 		c := readConfig(k, row, Options{})
-		p := &plan{Plan: kernels.NewPlan(), c: c, ones: none}
+		p := &plan{Plan: kernels.NewPlan(), c: c, ones: none, columns: none}
 		row.record(p, newWeights(f, p.Plan, c.Experts), c)
 		for key := range k.asked {
 			keys[row.Name] = append(keys[row.Name], strings.TrimPrefix(key, row.Name+"."))
