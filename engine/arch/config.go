@@ -155,6 +155,22 @@ func (c Config) windows(window, period int) []int {
 	return out
 }
 
+// windowsButFirst is windows for models of which in each period the first layer sees everything, not the last.
+func (c Config) windowsButFirst(window, period int) []int {
+	out := c.windows(window, period)
+	const key = "attention.sliding_window_pattern"
+	if info, ok := c.meta.Info(c.name(key)); ok && info.Type == gguf.ArrayValue {
+		return out
+	}
+	period = c.countOr(key, 0, period)
+	for i := range out {
+		if out[i] = window; period > 0 && i%period == 0 {
+			out[i] = 0
+		}
+	}
+	return out
+}
+
 // expertWidth is the width of one expert: its own key, or the given default.
 func (c Config) expertWidth(otherwise int) int {
 	return c.countOr("expert_feed_forward_length", 1, otherwise)

@@ -3,7 +3,6 @@ package arch
 import (
 	"math"
 
-	"github.com/infer-go/infer/engine/gguf"
 	"github.com/infer-go/infer/kernels"
 )
 
@@ -11,13 +10,8 @@ import (
 // window, the first of four layers sees everything and is not rotated.
 func smallThinker(p *plan, w *weights, c Config) {
 	windows := make([]int, c.Layers)
-	const key = "attention.sliding_window_pattern"
 	if window := c.countOr("attention.sliding_window", 0, 0); window > 0 {
-		const llamaCpp = 4096 // which it takes whatever the file says, as all models have it
-		windows = c.windows(max(window, llamaCpp), 4)
-		if info, ok := c.meta.Info(c.name(key)); !ok || info.Type != gguf.ArrayValue {
-			windows = firstSeesAll(windows, c.countOr(key, 0, 4), max(window, llamaCpp))
-		}
+		windows = c.windowsButFirst(4096, 4) // whatever the file says, as all models have it
 	}
 	e := experts{act: kernels.ActReLU, gating: c.gating(kernels.GateSigmoid), normalise: true, scale: c.numberOr("expert_weights_scale", 0)}
 	local := c.Rope
@@ -28,7 +22,7 @@ func smallThinker(p *plan, w *weights, c Config) {
 		l := w.layer(i)
 		a := c.attention(i)
 		a.style, a.window = kernels.RopeHalves, windows[i]
-		if windows[0] == 0 && i%4 != 0 || c.countOr("attention.sliding_window", 0, 0) == 0 {
+		if i%4 != 0 || c.countOr("attention.sliding_window", 0, 0) == 0 {
 			a.angles = angles
 		}
 		router := none
@@ -40,17 +34,6 @@ func smallThinker(p *plan, w *weights, c Config) {
 		x = p.routed(l, p.norm(x, l.norm("ffn_norm", c.Dim)), router, e, x)
 	}
 	p.logits(w, x, w.norm("output_norm", c.Dim), 1, 0)
-}
-
-// firstSeesAll moves the layer that sees everything from the end of each period to its beginning.
-func firstSeesAll(windows []int, period, window int) []int {
-	for i := range windows {
-		windows[i] = window
-		if period > 0 && i%period == 0 {
-			windows[i] = 0
-		}
-	}
-	return windows
 }
 
 // afMoE records the Arcee Trinity forward pass: norms before and after each block, a norm on each query and key head, a gate on attention's
@@ -89,6 +72,9 @@ func afMoE(p *plan, w *weights, c Config) {
 func mimo2(p *plan, w *weights, c Config) {
 	windows := c.windows(c.count("attention.sliding_window"), 0)
 	e := experts{act: kernels.ActSiLU, gating: kernels.GateSigmoid, choiceBias: true, normalise: true, scale: c.numberOr("expert_weights_scale", 0)}
+	if c.Experts > 0 {
+		e.width = c.count("expert_feed_forward_length")
+	}
 	local := c.Rope.unscaled(c.numberOr("rope.freq_base_swa", c.Rope.base))
 	x := p.embed(w, 1)
 	global, near := p.angles(c.Rope, nil), p.angles(local, nil)
@@ -109,7 +95,6 @@ func mimo2(p *plan, w *weights, c Config) {
 			x = p.gatedFFN(l, h, ffnDense, c.FF[i], kernels.ActSiLU, 1, x)
 			continue
 		}
-		e.width = c.count("expert_feed_forward_length")
 		x = p.expertFFN(l, h, e, x)
 	}
 	p.logits(w, x, w.norm("output_norm", c.Dim), 1, 0)
