@@ -43,7 +43,7 @@ func (p *plan) embedTypes(w *weights) kernels.Ref {
 
 // encoderLayers is what the layers of the BERT family differ in.
 type encoderLayers struct {
-	angles bool        // positions are rotated into queries and keys
+	angles bool // positions are rotated into queries and keys
 	alibi  float32
 	gate   kernels.Act // of a gated network; none: a plain one with the exact GELU
 

@@ -87,6 +87,9 @@ func (g *gemma4) attend(p *plan, l *layer, i int, h kernels.Ref) kernels.Ref {
 		return none
 	}
 	cache := 0
+	for _, name := range []string{"attn_k.weight", "attn_v.weight", "attn_k_norm.weight"} { // of layers that read others', files may have them
+		l.touch(l.prefix + name)
+	}
 	if i < g.fromStart {
 		cache = g.store(p, l, h, a)
 	} else if g.windows[i] > 0 { // the last layer of its kind that writes
