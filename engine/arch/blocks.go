@@ -7,8 +7,9 @@ type plan struct {
 	*kernels.Plan
 	c       Config
 	tables  []angleTable
-	ones    kernels.Ref // a stack of matrices of ones, which sum up heads
-	columns kernels.Ref // of ones, which give a head's value to its elements
+	ones    kernels.Ref            // a stack of matrices of ones, which sum up heads
+	columns map[[2]int]kernels.Ref // of ones, which give a head's value to its elements, by heads and width
+	tied    bool                   // the embedding table is the output matrix, whatever the file has
 
 	further bool // a predictor of further tokens is wanted
 
@@ -285,7 +286,7 @@ func (p *plan) logits(w *weights, x kernels.Ref, n norm, scale, softcap float32)
 
 // outputMatrix gives logits; it is the embedding table where the file has no other.
 func (p *plan) outputMatrix(w *weights) linear {
-	if w.has("output.weight") {
+	if w.has("output.weight") && !p.tied {
 		return w.linear("output", p.c.Dim, p.c.Vocab)
 	}
 	m := linear{scale: 1, bias: none, weight: w.matrix("token_embd.weight", p.c.Dim, p.c.Vocab)}

@@ -12,6 +12,9 @@ import (
 // (MLA, https://arxiv.org/abs/2405.04434), and most layers have many small experts beside some that every token uses.
 func deepseek2(p *plan, w *weights, c Config) {
 	m := readMLA(c)
+	if t := c.numberOr("attention.temperature_scale", 0); t != 0 { // Mistral Large 3
+		m.scales = p.temperature(t, 0, c.countOr("attention.temperature_length", 1, c.Rope.original))
+	}
 	angles := p.angles(c.Rope, nil)
 	dense := c.countOr("leading_dense_block_count", 0, 0)
 	e := experts{
@@ -49,20 +52,18 @@ type mla struct {
 	plain, rotated  int
 	value           int
 	scale           float32
+	scales          kernels.Ref // on each token's queries beside it, [tokens, 1]; none: 1
 }
 
 func readMLA(c Config) mla {
 	key := c.countOr("attention.key_length_mla", 1, c.KeyDim)
 	m := mla{
 		queryRank: c.countOr("attention.q_lora_rank", 0, 0), rank: c.count("attention.kv_lora_rank"),
-		plain: key - c.Rotated, rotated: c.Rotated, value: c.countOr("attention.value_length_mla", 1, c.ValueDim),
+		scales: none, plain: key - c.Rotated, rotated: c.Rotated, value: c.countOr("attention.value_length_mla", 1, c.ValueDim),
 	}
 	if m.plain < 1 || m.rotated < 1 {
 		c.fault("rope.dimension_count", fmt.Sprint(c.Rotated), fmt.Sprintf("1 to %d, less than the width of a key", key-1))
 		m.plain, m.rotated = 1, 2
-	}
-	if t := c.numberOr("attention.temperature_scale", 0); t != 0 {
-		c.fault("attention.temperature_scale", fmt.Sprint(t), "0: scores that depend on the position are not supported")
 	}
 	scale := float32(1)
 	if r := c.Rope; r.logScale != 0 { // converters store a tenth of the factor
@@ -106,6 +107,9 @@ func (p *plan) attendTurned(l *layer, h kernels.Ref, m mla, heads int, angles ke
 	if angles != none {
 		q = p.Rope(q, angles, heads, key, m.plain, style)
 		rotated = p.Rope(rotated, angles, 1, m.rotated, 0, style)
+	}
+	if m.scales != none {
+		q = p.multiply(q, m.scales)
 	}
 	latent := p.norm(p.Columns(kv, 0, int64(m.rank)), l.norm("attn_kv_a_norm", m.rank))
 	switch {

@@ -73,12 +73,15 @@ func readGemma3n(c Config) gemma3n {
 func (g *gemma3n) projected(p *plan, w *weights, name string, x, like kernels.Ref) []kernels.Ref {
 	n, dim := g.rows-1, p.c.Dim
 	y := p.HeadsMatMul(x, w.matrices(name+".weight", dim, dim, n), n, dim, 0)
+	out := make([]kernels.Ref, n)
+	for i := range out {
+		out[i] = none
+	}
 	if y == none || like == none {
-		return nil
+		return out
 	}
 	unit := p.Norm(y, kernels.NormSpec{Kind: kernels.L2Norm, Weight: none, Bias: none, Groups: n})
 	length := p.rowSum(p.multiply(like, p.Norm(like, kernels.NormSpec{Kind: kernels.L2Norm, Weight: none, Bias: none, Eps: 1e-30})), 1)
-	out := make([]kernels.Ref, n)
 	for i := range out {
 		out[i] = p.multiply(p.Columns(unit, int64(i*dim), int64(dim)), length)
 	}

@@ -45,7 +45,7 @@ func (p *plan) keyDecay(l *layer, h kernels.Ref, heads, width, taps int, residua
 	decay := p.multiply(rates, l.eachHead("ssm_a", heads, width))
 	s := kernels.NoEpilogue
 	s.Act = kernels.ActSigmoid
-	strength := p.perElement(p.MatMul(h, l.linear("ssm_beta", dim, heads).weight, s), heads, width)
+	strength := p.eachElement(p.MatMul(h, l.linear("ssm_beta", dim, heads).weight, s), heads, width)
 	written := p.multiply(k, strength)
 	y := p.WKV(p.Scale(q, float32(1/math.Sqrt(float64(width)))), written, v,
 		kernels.WKVSpec{Decay: decay, A: p.Element(kernels.ElActMul, kernels.ActExp, decay, k, 1, 0), B: written, Heads: heads})
@@ -67,14 +67,20 @@ func (l *layer) eachHead(name string, heads, width int) kernels.Ref {
 	return l.plan.Constant(l.prefix+name+" of each element", all)
 }
 
-// perElement gives each head's value in x, [tokens, heads], to all elements of the head: a product with columns of ones.
-func (p *plan) perElement(x kernels.Ref, heads, width int) kernels.Ref {
-	if p.columns == none {
+// eachElement gives each head's value in x, [tokens, heads], to all elements of the head: a product with columns of ones.
+func (p *plan) eachElement(x kernels.Ref, heads, width int) kernels.Ref {
+	size := [2]int{heads, width}
+	ones, ok := p.columns[size]
+	if !ok {
 		var data []byte
 		for range heads * width {
 			data = appendFloat(data, 1)
 		}
-		p.columns = p.ConstantStack("columns of ones", kernels.F32, 1, int64(width), int64(heads), data)
+		ones = p.ConstantStack("columns of ones", kernels.F32, 1, int64(width), int64(heads), data)
+		if p.columns == nil {
+			p.columns = map[[2]int]kernels.Ref{}
+		}
+		p.columns[size] = ones
 	}
-	return p.HeadsMatMul(x, p.columns, heads, 1, 0)
+	return p.HeadsMatMul(x, ones, heads, 1, 0)
 }
