@@ -120,7 +120,8 @@ func (t *Tokenizer) build() (err error) {
 		f.addEOS, f.spaceMarks = true, true
 	case ModelRWKV:
 		f.escaped = true
-	case "plamo2", "hybriddna", "whitespace":
+	case ModelPLaMo2:
+	case "hybriddna", "whitespace":
 		return fmt.Errorf("tokenizer: tokenizer.ggml.model is %q, which is not supported (supported: %s)", v.Model, supportedModels)
 	case "no_vocab", "none":
 		return fmt.Errorf("tokenizer: tokenizer.ggml.model is %q: the file has no vocabulary", v.Model)
@@ -137,11 +138,13 @@ func (t *Tokenizer) build() (err error) {
 		t.model, err = newUnigram(v, *f)
 	case ModelRWKV:
 		t.model, err = newRWKV(v)
+	case ModelPLaMo2:
+		t.model, err = newPlamo(v)
 	}
 	return err
 }
 
-const supportedModels = ModelSPM + ", " + ModelBPE + ", " + ModelGemma4 + ", " + ModelWordPiece + ", " + ModelUnigram + ", " + ModelRWKV
+const supportedModels = ModelSPM + ", " + ModelBPE + ", " + ModelGemma4 + ", " + ModelWordPiece + ", " + ModelUnigram + ", " + ModelRWKV + ", " + ModelPLaMo2
 
 func (t *Tokenizer) buildBPE() error {
 	v := &t.vocab
