@@ -171,6 +171,16 @@ func (c Config) windowsButFirst(window, period int) []int {
 	return out
 }
 
+// rotatedWithin reads how many of a head's elements are rotated: an even number up to its width.
+func (c Config) rotatedWithin(key string, width, otherwise int) int {
+	n := c.countOr(key, 0, otherwise)
+	if n > width || n%2 != 0 {
+		c.fault(key, fmt.Sprint(n), fmt.Sprintf("an even number up to %d, the width of a head", width))
+		return 0
+	}
+	return n
+}
+
 // expertWidth is the width of one expert: its own key, or the given default.
 func (c Config) expertWidth(otherwise int) int {
 	return c.countOr("expert_feed_forward_length", 1, otherwise)

@@ -79,7 +79,7 @@ func mistral3(p *plan, w *weights, c Config) {
 // temperature is a factor on the queries of each token: 1 + scale*ln(1 + floor((position + offset) / every)). Result: [tokens, 1].
 func (p *plan) temperature(scale float32, offset, every int) kernels.Ref {
 	const most = 1 << 24
-	positions := max(p.c.Context, p.c.Asked)
+	positions := p.c.Asked
 	if positions > most {
 		p.c.fault("context_length", fmt.Sprint(positions), fmt.Sprintf("at most %d where scores depend on the position: ask for fewer", most))
 		return none

@@ -102,10 +102,7 @@ func step35(p *plan, w *weights, c Config) {
 		h := p.norm(x, l.norm("attn_norm", c.Dim))
 		mixed := p.attend(l, h, a)
 		if l.has("attn_gate.weight") {
-			s := kernels.NoEpilogue
-			s.Act = kernels.ActSigmoid
-			gate := p.MatMul(h, l.linear("attn_gate", c.Dim, a.heads).weight, s)
-			mixed = p.multiply(mixed, p.eachElement(gate, a.heads, a.valueDim))
+			mixed = p.multiply(mixed, p.outputGate(l, h, a, kernels.ActSigmoid))
 		}
 		x = p.output(l, mixed, a, 1, x)
 		h = p.norm(x, l.norm("ffn_norm", c.Dim))

@@ -52,17 +52,13 @@ func readGemma4(c Config) gemma4 {
 	g := gemma4{narrow: c, windows: c.windows(c.count("attention.sliding_window"), 6), width: c.countOr("embedding_length_per_layer_input", 0, 0)}
 	g.narrow.KeyDim = c.count("attention.key_length_swa")
 	g.narrow.ValueDim = c.count("attention.value_length_swa")
-	g.narrow.Rotated = c.countOr("rope.dimension_count_swa", 0, g.narrow.KeyDim)
 	for _, key := range []string{"attention.key_length_swa", "attention.value_length_swa"} {
 		if n := c.countOr(key, 1, 1); n > maxHeadWidth {
 			c.fault(key, fmt.Sprint(n), fmt.Sprintf("at most %d", maxHeadWidth))
-			g.narrow.KeyDim, g.narrow.ValueDim, g.narrow.Rotated = 2, 2, 2
+			g.narrow.KeyDim, g.narrow.ValueDim = 2, 2
 		}
 	}
-	if g.narrow.Rotated > g.narrow.KeyDim || g.narrow.Rotated%2 != 0 {
-		c.fault("rope.dimension_count_swa", fmt.Sprint(g.narrow.Rotated), fmt.Sprintf("an even number up to %d, the width of a head", g.narrow.KeyDim))
-		g.narrow.Rotated = 0
-	}
+	g.narrow.Rotated = c.rotatedWithin("rope.dimension_count_swa", g.narrow.KeyDim, g.narrow.KeyDim)
 	shared := c.countOr("attention.shared_kv_layers", 0, 0)
 	if g.fromStart = c.Layers - shared; g.fromStart < 2 && shared > 0 {
 		c.fault("attention.shared_kv_layers", fmt.Sprint(shared), fmt.Sprintf("at most %d, two less than the layers", c.Layers-2))
