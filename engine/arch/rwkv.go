@@ -10,7 +10,10 @@ import (
 // receptances. What a layer reads is mixed with the same of the token before ("token shift").
 
 // rwkv are the sizes of a model.
-type rwkv struct{ heads, width int } // width: of a head
+type rwkv struct {
+	heads, width int  // width: of a head
+	hybrid       bool // a transformer of which attention alone was replaced: some parts may be missing
+}
 
 func readRWKV(c Config) rwkv {
 	c.countOr("token_shift_count", 0, 2)
@@ -19,7 +22,7 @@ func readRWKV(c Config) rwkv {
 		c.fault("wkv.head_size", fmt.Sprint(width), fmt.Sprintf("a divisor of embedding_length, %d", c.Dim))
 		width = c.Dim
 	}
-	return rwkv{c.Dim / width, width}
+	return rwkv{heads: c.Dim / width, width: width}
 }
 
 // rwkv7 records the RWKV 7 forward pass (https://arxiv.org/abs/2503.14456): the state is corrected by a rank-one term, and every layer's values
@@ -41,7 +44,11 @@ func rwkv7(p *plan, w *weights, c Config) {
 // timeMix7 is the recurrent half of a layer on h. Results: its output with the residual, and the first layer's values.
 func (p *plan) timeMix7(l *layer, h kernels.Ref, r rwkv, first, residual kernels.Ref) (out, values kernels.Ref) {
 	c, dim := p.c, int64(p.c.Dim)
-	all := p.shifted(h, l.shares("time_mix_lerp_fused.weight", c.Dim, 6), 6)
+	parts, gated := 6, l.has("time_mix_g1.weight") || !r.hybrid
+	if !gated {
+		parts = 5
+	}
+	all := p.shifted(h, l.shares("time_mix_lerp_fused.weight", c.Dim, parts), parts)
 	mixed := func(n int64) kernels.Ref { return p.Columns(all, n*dim, dim) } // of receptance, decay, key, value, rate, gate
 	rates := func(name, key string, x kernels.Ref, inner, outer kernels.Act) kernels.Ref {
 		return p.lowRank(l, "time_mix_"+name, c.count("attention."+key+"_lora_rank"), x, inner, outer)
@@ -60,13 +67,15 @@ func (p *plan) timeMix7(l *layer, h kernels.Ref, r rwkv, first, residual kernels
 		v = p.Add(v, p.multiply(p.Element(kernels.ElAdd, kernels.ActNone, first, v, 1, -1), share))
 	}
 	rate := rates("a", "iclr", mixed(4), kernels.ActNone, kernels.ActSigmoid)
-	gate := p.lowRankPlain(l, "time_mix_g", c.count("attention.gate_lora_rank"), mixed(5), kernels.ActSigmoid)
 	removed := p.Norm(p.multiply(k, l.vector("time_mix_k_k.weight", c.Dim)), kernels.NormSpec{Kind: kernels.L2Norm, Weight: none, Bias: none, Eps: 1e-12, Groups: r.heads})
 	scaled := p.multiply(k, l.vector("time_mix_k_a.weight", c.Dim))
 	k = p.Add(p.Element(kernels.ElAdd, kernels.ActNone, k, scaled, 1, -1), p.multiply(scaled, rate))
 	y := p.WKV(receptance, k, v, kernels.WKVSpec{Decay: decay, A: removed, B: p.multiply(removed, rate), Heads: r.heads})
 	y = p.Add(p.headsNormed(l, y, r), p.bonus(receptance, k, v, l.vector("time_mix_r_k.weight", c.Dim), r))
-	return p.project(p.multiply(y, gate), l.linear("time_mix_output", c.Dim, c.Dim), 1, residual), first
+	if gated {
+		y = p.multiply(y, p.lowRankPlain(l, "time_mix_g", c.count("attention.gate_lora_rank"), mixed(5), kernels.ActSigmoid))
+	}
+	return p.project(y, l.linear("time_mix_output", c.Dim, c.Dim), 1, residual), first
 }
 
 // rwkv6 records the RWKV 6 forward pass (https://arxiv.org/abs/2404.05892): how much of the token before is mixed in depends on the token.

@@ -64,6 +64,9 @@ func (p *plan) lowRankOf(x kernels.Ref, down, up linear, bias kernels.Ref, inner
 
 // headsNormed normalises each head of a state's result.
 func (p *plan) headsNormed(l *layer, y kernels.Ref, r rwkv) kernels.Ref {
+	if r.hybrid && !l.has("time_mix_ln.weight") {
+		return y
+	}
 	return p.Norm(y, kernels.NormSpec{Kind: kernels.LayerNorm, Weight: l.vector("time_mix_ln.weight", p.c.Dim), Bias: l.vector("time_mix_ln.bias", p.c.Dim), Eps: 64e-5, Groups: r.heads})
 }
 
