@@ -62,6 +62,8 @@ func (p *plan) routed(l *layer, h, router kernels.Ref, e experts, residual kerne
 	r := kernels.RouteSpec{Gating: e.gating, Used: c.ExpertsUsed, Groups: e.groups, GroupsUsed: e.groupsUsed, Normalise: e.normalise, Scale: e.scale, Bias: none}
 	if e.choiceBias && l.has("exp_probs_b.bias") {
 		r.Bias = l.vector("exp_probs_b.bias", c.Experts)
+	} else if e.choiceBias && l.has("exp_probs_b") { // as some converters write it
+		r.Bias = l.vector("exp_probs_b", c.Experts)
 	}
 	findStack := l.stack
 	if e.biased {
