@@ -76,7 +76,8 @@ struct epilogue {
     const float *bias, *bias2;
     const float *residual;
     int64_t residual_stride; // floats
-    float scale, p1, p2;
+    float scale;
+    const float *param; // of act, three
     int32_t act;
     bool gated;
 };
@@ -92,9 +93,12 @@ struct attention_job {
     float *out;
     int64_t out_stride;
     const float *sinks;       // of the group's heads, or NULL
+    const float *bias;        // [total heads][2*bias_reach + 1] by distance, or NULL
+    int32_t bias_reach;
     int32_t rows, heads;      // heads of the group
     int32_t kv_head, first_head, total_heads;
     int32_t window, v_first;
+    bool chunks;              // the window is a chunk
     int32_t end;              // both ways: positions of the sequence; 0: a row sees none after its own
     float scale, softcap, alibi;
     float *scratch;           // attention_scratch() floats
@@ -114,7 +118,7 @@ struct recurrent_job {
     const float *read;  // the layer's state before the first row; NULL: zeros
     float *write;       // after the last
     bool again;         // which is read at once
-    int64_t unit;       // CONV, SCAN: block of RECURRENT_CHANNELS channels; HEAD_SCAN, DELTA: head
+    int64_t unit;       // CONV, SCAN: block of RECURRENT_CHANNELS channels; others: head
     float *scratch;     // infer_recurrent_scratch() floats
 };
 #define RECURRENT_CHANNELS 64
@@ -152,7 +156,7 @@ struct cpu_variant {
     void (*expert_sum)(int64_t n, int used, const float *y, int64_t y_stride, const float *weights, const float *residual, float *out);
     void (*mean)(int64_t n, int64_t rows, const float *x, int64_t stride, float *out);
     void (*softmax)(float *x, int64_t n); // in place
-    void (*act)(int32_t act, float p1, float p2, float *x, int64_t n); // in place; routers
+    void (*act)(int32_t act, const float *param, float *x, int64_t n); // in place; routers
 };
 
 // The reference product, for types that a variant has no kernel for.

@@ -251,7 +251,7 @@ static void (*const values_table[4][3])(int, int, int, const struct block *, con
     ATTENTION_ROW(values, 1), ATTENTION_ROW(values, 2), ATTENTION_ROW(values, 3), ATTENTION_ROW(values, 4)};
 
 // Caps, biases and masks a query's raw scores of a block: positions outside of from..to become -infinity.
-static void adjust(const struct attention_job *job, float *scores, int from, int to, float slope, int64_t distance)
+static void adjust(const struct attention_job *job, float *scores, int from, int to, float slope, const float *bias, int64_t distance)
 {
     if (job->softcap > 0)
         for (int i = 0; i < BLOCK; i += 16)
@@ -259,6 +259,11 @@ static void adjust(const struct attention_job *job, float *scores, int from, int
     if (slope != 0) // distance: own position minus the block's first
         for (int j = from; j < to; j++)
             scores[j] = scores[j] - slope * fabsf((float)(distance - j));
+    if (bias)
+        for (int j = from; j < to; j++) {
+            int64_t reach = job->bias_reach, apart = distance - j;
+            scores[j] = scores[j] + bias[reach + (apart < -reach ? -reach : apart > reach ? reach : apart)];
+        }
     for (int j = 0; j < from; j++)
         scores[j] = -INFINITY;
     for (int j = to; j < BLOCK; j++)
@@ -319,7 +324,7 @@ static void finish_query(const struct attention_job *job, struct partial total, 
 // The positions that a row at position own sees: from seen_from to before seen_to.
 static inline int64_t seen_from(const struct attention_job *job, int64_t own)
 {
-    int64_t from = job->window == 0 ? 0 : job->end > 0 ? own - job->window / 2 : own - job->window + 1;
+    int64_t from = job->window == 0 ? 0 : job->chunks ? own - own % job->window : job->end > 0 ? own - job->window / 2 : own - job->window + 1;
     return from > 0 ? from : 0;
 }
 
@@ -433,9 +438,11 @@ static void attend_block(const struct attention_job *job, struct attention_work 
             memset(scores, 0, BLOCK * 4);
             continue;
         }
-        float slope = alibi_slope(job->alibi, job->first_head + (i + j) % job->heads, job->total_heads);
-        if (job->softcap > 0 || slope != 0 || to - from < BLOCK)
-            adjust(job, scores, (int)from, (int)to, slope, own - first_position);
+        int head = job->first_head + (i + j) % job->heads;
+        float slope = alibi_slope(job->alibi, head, job->total_heads);
+        const float *bias = job->bias ? job->bias + (int64_t)head * (2 * job->bias_reach + 1) : NULL;
+        if (job->softcap > 0 || slope != 0 || bias || to - from < BLOCK)
+            adjust(job, scores, (int)from, (int)to, slope, bias, own - first_position);
         weigh(scores, &w->span[i + j], w->span_values + (int64_t)(i + j) * v_pad, v_pad);
         low = from < low ? (int)from : low;
         high = to > high ? (int)to : high;

@@ -77,8 +77,23 @@ static inline v16 v_erf(v16 x)
     return v_pick_lt(x, v_set1(0), v_sub(v_set1(0), r), r);
 }
 
-// act(x); SWIGLU_OAI is the gate's half of it, v_gate() has the whole.
-static inline v16 v_act(int32_t act, v16 x, float p1, float p2)
+// e^x - 1 - x for x <= 0: its Taylor series where the difference would lose digits.
+static inline v16 v_exp_beyond_linear(v16 x)
+{
+    v16 far = v_sub(v_sub(v_exp(x), v_set1(1)), x);
+    v16 p = v_set1(1.0f / 362880);
+    p = v_fma(p, x, v_set1(1.0f / 40320));
+    p = v_fma(p, x, v_set1(1.0f / 5040));
+    p = v_fma(p, x, v_set1(1.0f / 720));
+    p = v_fma(p, x, v_set1(1.0f / 120));
+    p = v_fma(p, x, v_set1(1.0f / 24));
+    p = v_fma(p, x, v_set1(1.0f / 6));
+    p = v_fma(p, x, v_set1(0.5f));
+    return v_pick_lt(v_set1(-0.75f), x, v_mul(v_mul(p, x), x), far);
+}
+
+// act(x), param: its three parameters; SWIGLU_OAI is the gate's half of it, v_gate() has the whole.
+static inline v16 v_act(int32_t act, v16 x, const float *param)
 {
     switch (act) {
     case INFER_ACT_SILU:
@@ -102,22 +117,30 @@ static inline v16 v_act(int32_t act, v16 x, float p1, float p2)
     case INFER_ACT_TANH:
         return v_tanh(x);
     case INFER_ACT_SOFTCAP:
-        return v_mul(v_set1(p1), v_tanh(v_div(x, v_set1(p1))));
+        return v_mul(v_set1(param[0]), v_tanh(v_div(x, v_set1(param[0]))));
     case INFER_ACT_SWIGLU_OAI: {
-        v16 g = v_min(v_set1(p1), x);
-        return v_div(g, v_add(v_set1(1), v_exp(v_mul(g, v_set1(-p2)))));
+        v16 g = v_min(v_set1(param[0]), x);
+        return v_div(g, v_add(v_set1(1), v_exp(v_mul(g, v_set1(-param[1])))));
     }
+    case INFER_ACT_XIELU: {
+        v16 curved = v_pick_lt(v_set1(0), x, v_mul(v_mul(x, x), v_set1(param[0])), v_mul(v_exp_beyond_linear(v_min(x, v_set1(0))), v_set1(param[1])));
+        return v_fma(x, v_set1(param[2]), curved);
+    }
+    case INFER_ACT_SOFTPLUS:
+        return v_softplus(x);
+    case INFER_ACT_EXP:
+        return v_exp(x);
     default:
         return x;
     }
 }
 
 // act(x) * u
-static inline v16 v_gate(int32_t act, v16 x, v16 u, float p1, float p2)
+static inline v16 v_gate(int32_t act, v16 x, v16 u, const float *param)
 {
     if (act == INFER_ACT_SWIGLU_OAI)
-        u = v_add(v_max(v_set1(-p1), v_min(v_set1(p1), u)), v_set1(1));
-    return v_mul(v_act(act, x, p1, p2), u);
+        u = v_add(v_max(v_set1(-param[0]), v_min(v_set1(param[0]), u)), v_set1(1));
+    return v_mul(v_act(act, x, param), u);
 }
 
 // cos and sin in double, absolute error below 1e-9 for |x| up to 2^30: reduction by multiples of pi/2 with a two-part

@@ -171,7 +171,7 @@ static void join_weights(struct weight *gate, struct weight *up)
     gate->panel_step = up->panel_step = gate->panel_bytes + up->panel_bytes;
 }
 
-static bool is_recurrent(uint32_t kind) { return kind >= INFER_OP_CONV && kind <= INFER_OP_DELTA; }
+static bool is_recurrent(uint32_t kind) { return kind >= INFER_OP_CONV && kind <= INFER_OP_WKV; }
 
 static bool is_product(uint32_t kind) { return kind == INFER_OP_MATMUL || kind == INFER_OP_EXPERTS || kind == INFER_OP_HEADS; }
 
@@ -468,7 +468,7 @@ static int pack_weights(struct device *d)
 
 static bool known_op(uint32_t kind)
 {
-    return (kind >= INFER_OP_EMBED && kind <= INFER_OP_DELTA) || kind == INFER_OP_POOL || kind == INFER_OP_SOFTMAX || kind == INFER_OP_PREVIOUS;
+    return (kind >= INFER_OP_EMBED && kind <= INFER_OP_WKV) || kind == INFER_OP_POOL || kind == INFER_OP_SOFTMAX || kind == INFER_OP_PREVIOUS;
 }
 
 int infer_cpu_prepare(void *device, const struct infer_plan *plan)

@@ -11,6 +11,7 @@ int64_t infer_recurrent_scratch(const struct infer_op *op, const struct infer_te
     case INFER_OP_CONV: return RECURRENT_CHANNELS;
     case INFER_OP_SCAN: return 16 * (int64_t)op->n[1];
     case INFER_OP_HEAD_SCAN: return RECURRENT_ROWS * (2 * whole_vectors(tensors[op->in[0]].cols / op->n[1]) + 2 * (int64_t)op->n[3]);
+    case INFER_OP_WKV: return RECURRENT_ROWS * whole_vectors(tensors[op->in[0]].cols / op->n[1]);
     default: return RECURRENT_ROWS * 2 * whole_vectors(tensors[op->in[0]].cols / op->n[2]);
     }
 }
@@ -105,7 +106,7 @@ static int32_t count_guesses(const struct device *d, const int32_t *table)
 void infer_run_recurrent(struct device *d, int32_t step, int thread)
 {
     const struct infer_op *op = &d->plan.ops[d->steps[step].op];
-    bool heads = op->kind == INFER_OP_HEAD_SCAN || op->kind == INFER_OP_DELTA;
+    bool heads = op->kind == INFER_OP_HEAD_SCAN || op->kind == INFER_OP_DELTA || op->kind == INFER_OP_WKV;
     int64_t units = heads ? op->n[1] : (tensor_at(d, op->out)->cols + RECURRENT_CHANNELS - 1) / RECURRENT_CHANNELS;
     int64_t together = heads ? 1 : 4; // units taken at once
     int64_t takes = (units + together - 1) / together;

@@ -52,7 +52,7 @@ static void rows_conv(const struct recurrent_job *j)
             v16 sum = bias ? v_load_n(bias + c, n) : v_set1(0);
             for (int64_t k = 0; k < taps; k++)
                 sum = v_fma(v_load_n(w + k * channels + c, n), v_load_n(x[k] + c, n), sum);
-            v_store_n(out + c, v_act(j->op->n[1], sum, 0, 0), n);
+            v_store_n(out + c, v_act(j->op->n[1], sum, j->op->f + 1), n);
         }
     }
     for (int64_t k = 0; k < taps - 1; k++)
@@ -297,12 +297,85 @@ static void rows_delta(const struct recurrent_job *j)
         v_streamed();
 }
 
+// ---- a decay a key element, and a correction of rank one ----
+
+struct wkv_row {
+    const float *r, *decay, *k, *a, *b; // [keys]; a, b: NULL without a correction
+};
+
+// S^T x: sums over even and over odd keys, added at the end.
+ALWAYS v16 wkv_read(const float *state, const float *x, int64_t keys)
+{
+    v16 even = v_set1(0), odd = even;
+    int64_t i = 0;
+    for (; i + 2 <= keys; i += 2) {
+        even = v_fma(v_load(state + 16 * i), v_set1(x[i]), even);
+        odd = v_fma(v_load(state + 16 * i + 16), v_set1(x[i + 1]), odd);
+    }
+    if (i < keys)
+        even = v_fma(v_load(state + 16 * i), v_set1(x[i]), even);
+    return v_add(even, odd);
+}
+
+// One row through a vector of values; a row's result is read from the state that it leaves unless `before`.
+ALWAYS v16 wkv_step(const struct wkv_row *w, int64_t keys, v16 value, const float *read, float *write, bool before)
+{
+    v16 seen = before ? wkv_read(read, w->r, keys) : v_set1(0);
+    v16 correction = w->a ? v_sub(v_set1(0), wkv_read(read, w->a, keys)) : v_set1(0);
+    for (int64_t i = 0; i < keys; i++) {
+        v16 state = v_fma(v_set1(w->k[i]), value, v_mul(v_load(read + 16 * i), v_set1(w->decay[i])));
+        if (w->b)
+            state = v_fma(v_set1(w->b[i]), correction, state);
+        v_store(write + 16 * i, state);
+    }
+    return before ? seen : wkv_read(write, w->r, keys);
+}
+
+static void rows_wkv(const struct recurrent_job *j)
+{
+    enum { R, W, K, V, A, B };
+    int64_t heads = j->op->n[1], head = j->unit, keys = j->in_cols[K] / heads, width = j->out_cols / heads;
+    int64_t padded = (keys + 15) / 16 * 16, whole = (width + 15) / 16 * 16;
+    bool before = j->op->n[2] == 1;
+    const float *read = j->read ? j->read + head * whole * keys : NULL;
+    float *write = j->write + head * whole * keys;
+    if (!read) {
+        memset(write, 0, (size_t)(whole * keys) * 4);
+        read = write;
+    }
+    for (int64_t t = 0; t < j->rows; t += RECURRENT_ROWS) {
+        int count = lanes_left(j->rows - t);
+        struct wkv_row rows[RECURRENT_ROWS];
+        for (int i = 0; i < count; i++) {
+            const float *in[6];
+            for (int n = 0; n < 6; n++)
+                in[n] = j->in[n] ? j->in[n] + (t + i) * j->in_stride[n] + head * keys : NULL;
+            float *decay = j->scratch + i * padded;
+            for (int64_t p = 0; p < keys; p += 16)
+                v_store(decay + p, v_exp(v_load_n(in[W] + p, lanes_left(keys - p))));
+            rows[i] = (struct wkv_row){in[R], decay, in[K], in[A], in[B]};
+        }
+        for (int64_t p = 0; p < width; p += 16) {
+            const float *from = read + p * keys;
+            float *to = write + p * keys;
+            int n = lanes_left(width - p);
+            for (int i = 0; i < count; i++) {
+                v16 value = v_load_n(j->in[V] + (t + i) * j->in_stride[V] + head * width + p, n);
+                v_store_n(j->out + (t + i) * j->out_stride + head * width + p, wkv_step(&rows[i], keys, value, from, to, before), n);
+                from = to;
+            }
+        }
+        read = write;
+    }
+}
+
 static void rows_recurrent(const struct recurrent_job *j)
 {
     switch (j->op->kind) {
     case INFER_OP_CONV: rows_conv(j); break;
     case INFER_OP_SCAN: rows_scan(j); break;
     case INFER_OP_HEAD_SCAN: rows_head_scan(j); break;
+    case INFER_OP_WKV: rows_wkv(j); break;
     default: rows_delta(j); break;
     }
 }

@@ -115,9 +115,9 @@ static void rows_finish(const struct epilogue *e, int64_t row0, int64_t rows, co
             v16 u = v_load_n(y2 + i, n);
             if (e->bias2)
                 u = v_add(u, v_load_n(e->bias2 + row0 + i, n));
-            v = v_gate(e->act, v, u, e->p1, e->p2);
+            v = v_gate(e->act, v, u, e->param);
         } else {
-            v = v_act(e->act, v, e->p1, e->p2);
+            v = v_act(e->act, v, e->param);
         }
         if (residual)
             v = v_add(v, v_load_n(residual + row0 + i, n));
@@ -181,10 +181,10 @@ static void rows_element(const struct infer_op *op, int64_t n, const float *a, c
         switch (op->n[0]) {
         case INFER_EL_ADD: x = v_add(v_mul(x, f0), v_mul(y, f1)); break;
         case INFER_EL_MUL: x = v_mul(v_mul(x, y), f0); break;
-        case INFER_EL_ACT: x = v_act(op->n[1], v_mul(x, f0), op->f[1], op->f[2]); break;
-        case INFER_EL_ACT_MUL: x = v_gate(op->n[1], v_mul(x, f0), y, op->f[1], op->f[2]); break;
+        case INFER_EL_ACT: x = v_act(op->n[1], v_mul(x, f0), op->f + 1); break;
+        case INFER_EL_ACT_MUL: x = v_gate(op->n[1], v_mul(x, f0), y, op->f + 1); break;
         case INFER_EL_CLAMP: x = v_min(f1, v_max(f0, x)); break;
-        case INFER_EL_MUL_ACT: x = v_mul(x, v_act(op->n[1], y, op->f[1], op->f[2])); break;
+        case INFER_EL_MUL_ACT: x = v_mul(x, v_act(op->n[1], y, op->f + 1)); break;
         }
         v_store_n(out + i, x, count);
     }
@@ -327,11 +327,11 @@ static void rows_softmax(float *x, int64_t n)
     }
 }
 
-static void rows_act(int32_t act, float p1, float p2, float *x, int64_t n)
+static void rows_act(int32_t act, const float *param, float *x, int64_t n)
 {
     for (int64_t i = 0; i < n; i += 16) {
         int count = n - i < 16 ? (int)(n - i) : 16;
-        v_store_n(x + i, v_act(act, v_load_n(x + i, count), p1, p2), count);
+        v_store_n(x + i, v_act(act, v_load_n(x + i, count), param), count);
     }
 }
 

@@ -108,7 +108,7 @@ static void route(struct device *d, const struct infer_op *op, int64_t row)
     if (op->n[0] == INFER_GATE_SOFTMAX)
         d->variant->softmax(gates, experts);
     else if (op->n[0] == INFER_GATE_SIGMOID)
-        d->variant->act(INFER_ACT_SIGMOID, 0, 0, gates, experts);
+        d->variant->act(INFER_ACT_SIGMOID, op->f + 1, gates, experts);
     for (int64_t i = 0; i < experts; i++)
         choice[i] = bias ? gates[i] + bias[i] : gates[i];
     if (op->n[2] > 1 && op->n[3] < op->n[2])
@@ -236,7 +236,8 @@ static void run_row(struct device *d, const struct step *s, int64_t row)
         break;
     }
     case INFER_OP_ELEMENT: {
-        const float *b = op->in[1] >= 0 ? activation(d, op->in[1], row) : NULL;
+        bool weight = op->in[1] >= 0 && tensor_at(d, op->in[1])->buffer != INFER_BUFFER_ACTIVATIONS;
+        const float *b = op->in[1] < 0 ? NULL : weight ? vector_or_null(d, op->in[1]) : activation(d, op->in[1], row);
         int64_t n = tensor_at(d, op->out)->cols;
         d->variant->element(op, n, activation(d, op->in[0], row), b, b && tensor_at(d, op->in[1])->cols == 1 && n > 1, activation(d, op->out, row));
         break;
@@ -306,7 +307,7 @@ static void product_chunk(struct device *d, const struct product_job *job, int64
     int64_t tile = (int64_t)MAX_PRODUCT_COLUMNS * PRODUCT_PANELS * PANEL_ROWS;
     float *y = (float *)scratch, *y2 = y + tile;
     uint8_t *work = (uint8_t *)(y2 + tile);
-    struct epilogue e = {job->bias, job->bias2, NULL, 0, op->f[0], op->f[1], op->f[2], op->n[0], job->w2 != NULL};
+    struct epilogue e = {job->bias, job->bias2, NULL, 0, op->f[0], op->f + 1, op->n[0], job->w2 != NULL};
     bool residual = op->kind == INFER_OP_MATMUL && op->in[3] >= 0;
     for (int64_t c = 0; c < job->x.count; c += MAX_PRODUCT_COLUMNS) {
         struct columns x = job->x;
@@ -496,7 +497,10 @@ static struct attention_job attention_job(const struct device *d, const struct i
         .kv_head = kv_head,
         .first_head = kv_head * group,
         .total_heads = op->n[1],
+        .bias = vector_or_null(d, op->in[2]),
+        .bias_reach = op->in[2] >= 0 ? (int32_t)(tensor_at(d, op->in[2])->cols / 2) : 0,
         .window = op->n[2],
+        .chunks = op->n[5] == 1,
         .v_first = op->n[3],
         .end = op->n[4] ? tiles->end[tile] : 0,
         .scale = op->f[0],
@@ -567,7 +571,8 @@ static void run_step(struct device *d, int32_t step, int thread)
     case INFER_OP_CONV:
     case INFER_OP_SCAN:
     case INFER_OP_HEAD_SCAN:
-    case INFER_OP_DELTA: infer_run_recurrent(d, step, thread); break;
+    case INFER_OP_DELTA:
+    case INFER_OP_WKV: infer_run_recurrent(d, step, thread); break;
     }
 }
 

@@ -58,7 +58,7 @@ enum infer_op_kind {
     // the weight has a group's width, or the whole row's (one weight a group). f0: epsilon. Row-local.
     INFER_OP_NORM = 2,
     // v = f0 * (W x + bias); v = act(v) [* (W2 x + bias2)]; out = v + residual.
-    // in: x, W, bias?, residual?, W2?, bias2?. n0: enum infer_act, f1, f2: its parameters. n1: 1 = fine: where x is
+    // in: x, W, bias?, residual?, W2?, bias2?. n0: enum infer_act, f1, f2, f3: its parameters. n1: 1 = fine: where x is
     // quantized it has a second term, the first one's rounding errors; only without W2.
     INFER_OP_MATMUL = 3,
     // out[t][h] = W[h] x[t][h]. in: x, W (mats = heads). n0: heads, n1: elements from head to head in x, n2: in out.
@@ -74,7 +74,8 @@ enum infer_op_kind {
     // n1: query heads, n2: window (0: all; w: positions > own - w), n3: first element of v in k (where v is absent).
     // f1: soft cap (0: none), f2: ALiBi maximum bias (0: none). q is [heads][k_dim], out [heads][v_dim].
     // n4: 1 = both ways: a row sees all positions of its sequence, which are in one batch (window w: those at most w/2 from
-    // its own).
+    // its own). n5: 1 = the window is a chunk: positions >= own - own % w.
+    // in2: bias? [heads][2m+1] (f32): a score, after the scale and the cap, has bias[head][m + clamp(own - position, -m, m)] added.
     INFER_OP_ATTENTION = 8,
     // Chooses experts. in: router logits, selection bias?. out: ids (i32 [used]), out2: weights (f32 [used]).
     // n0: enum infer_gating, n1: used, n2: groups (0/1: none), n3: groups used, n4: 1 = weights normalised to sum 1.
@@ -85,7 +86,8 @@ enum infer_op_kind {
     INFER_OP_EXPERTS = 10,
     // out[t] = sum over k of weights[t][k] * y[t*used+k], k ascending, + residual. in: y, weights, residual?. Row-local.
     INFER_OP_EXPERT_SUM = 11,
-    // Elementwise. in: a, b?. n0: enum infer_element, n1: enum infer_act. f0, f1: parameters. Row-local.
+    // Elementwise. in: a, b?. n0: enum infer_element, n1: enum infer_act. f0, f1: parameters; an act's are f1, f2, f3. b may be a
+    // weight, an f32 vector: the same for all rows. Row-local.
     INFER_OP_ELEMENT = 12,
     // out[h] = in[h] for n0 heads of n1 elements; n2, n3: elements from head to head in in and out (0: broadcast). Row-local.
     INFER_OP_COPY = 13,
@@ -111,7 +113,11 @@ enum infer_op_kind {
     // out[t][h] = f0 S^T q. in: q, k [key heads][k_dim], v [heads][v_dim], a, beta, A, bias. n1: heads, n2: key heads, n3: 0 = heads
     // that follow each other share a key head (h / (heads/key heads)), 1 = h % key heads. State: [heads][v/16][k_dim][16].
     INFER_OP_DELTA = 18,
-    // 19..23: reserved for recurrent layers.
+    // A decay for each element of a key, and a correction of rank one (RWKV 6 and 7, Kimi Linear). S is the state before the row;
+    // S' = diag(e^w[t][h]) S - b[t][h] (S^T a[t][h])^T + k[t][h] v[t][h]^T; out[t][h] = S'^T r[t][h]. in: r, w, k [heads][k_dim],
+    // v [heads][v_dim], a?, b? [heads][k_dim] (both or neither). n1: heads, n2: 1 = out[t][h] = S^T r[t][h]. State: [heads][v/16][k_dim][16].
+    INFER_OP_WKV = 19,
+    // 20..23: reserved for recurrent layers.
     // out[w] = mean of x over all rows of the batch that belong to wanted[w]'s sequence, added in their order. in: x.
     INFER_OP_POOL = 24,
     // out = softmax(x) over the row. in: x. Row-local.
@@ -135,6 +141,9 @@ enum infer_act {
     INFER_ACT_TANH = 8,
     INFER_ACT_SOFTCAP = 9,    // f1 * tanh(x / f1)
     INFER_ACT_SWIGLU_OAI = 10, // gpt-oss: g = min(x, f1), u = clamp(second, -f1, f1): g * sigmoid(f2 g) * (u + 1)
+    INFER_ACT_XIELU = 11,     // x > 0: f1 x^2 + f3 x; else f2 (e^x - 1 - x) + f3 x
+    INFER_ACT_SOFTPLUS = 12,  // ln(1 + e^x)
+    INFER_ACT_EXP = 13,       // e^x
 };
 enum infer_gating { INFER_GATE_SOFTMAX = 0, INFER_GATE_SIGMOID = 1, INFER_GATE_SOFTMAX_CHOSEN = 2 /* softmax after the choice */ };
 enum infer_element {

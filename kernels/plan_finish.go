@@ -207,7 +207,7 @@ func (c *CacheLayer) pageBytes(t DType) int64 {
 var opNames = map[OpKind]string{OpEmbed: "embed", OpNorm: "norm", OpMatMul: "matmul", OpHeads: "heads", OpAngles: "angles",
 	OpRope: "rope", OpStore: "store", OpAttention: "attention", OpRoute: "route", OpExperts: "experts",
 	OpExpertSum: "expert_sum", OpElement: "element", OpCopy: "copy", OpGather: "gather",
-	OpConv: "conv", OpScan: "scan", OpHeadScan: "head_scan", OpDelta: "delta",
+	OpConv: "conv", OpScan: "scan", OpHeadScan: "head_scan", OpDelta: "delta", OpWKV: "wkv",
 	OpPool: "pool", OpSoftmax: "softmax", OpPrevious: "previous"}
 
 func (k OpKind) String() string {

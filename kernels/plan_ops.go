@@ -28,6 +28,7 @@ const (
 	OpScan      OpKind = C.INFER_OP_SCAN
 	OpHeadScan  OpKind = C.INFER_OP_HEAD_SCAN
 	OpDelta     OpKind = C.INFER_OP_DELTA
+	OpWKV       OpKind = C.INFER_OP_WKV
 	OpPool      OpKind = C.INFER_OP_POOL
 	OpSoftmax   OpKind = C.INFER_OP_SOFTMAX
 	OpPrevious  OpKind = C.INFER_OP_PREVIOUS
@@ -59,6 +60,9 @@ const (
 	ActTanh        Act = C.INFER_ACT_TANH
 	ActSoftcap     Act = C.INFER_ACT_SOFTCAP
 	ActSwiGLUOAI   Act = C.INFER_ACT_SWIGLU_OAI
+	ActXIELU       Act = C.INFER_ACT_XIELU
+	ActSoftplus    Act = C.INFER_ACT_SOFTPLUS
+	ActExp         Act = C.INFER_ACT_EXP
 )
 
 // RopeStyle says which elements of a head rotate together.
@@ -202,7 +206,7 @@ type MatMulSpec struct {
 	Up       Ref // second matrix: the product Act(W x) * (Up x)
 	UpBias   Ref
 	Act      Act
-	ActParam [2]float32
+	ActParam [3]float32
 	Scale    float32
 }
 
@@ -235,7 +239,7 @@ func (p *Plan) MatMul(x, w Ref, s MatMulSpec) Ref {
 	}
 	o := p.op(OpMatMul, out, x, w, s.Bias, s.Residual, s.Up, s.UpBias)
 	o.N[0] = int32(s.Act)
-	o.F[0], o.F[1], o.F[2] = orOne(s.Scale), s.ActParam[0], s.ActParam[1]
+	o.F = [4]float32{orOne(s.Scale), s.ActParam[0], s.ActParam[1], s.ActParam[2]}
 	return out
 }
 
@@ -326,7 +330,8 @@ func (p *Plan) Store(layer int, k, v Ref) {
 
 // AttentionSpec describes attention over a cache layer. Scale multiplies scores; Softcap and ALiBi (the maximum bias)
 // are off at 0; Sinks is a vector of one logit a head, or None; VFirst is where values start in keys (layers without own
-// values). The window is the cache layer's. BothWays attends to later positions too: all of a sequence is in one batch, the
+// values). Bias is a matrix [heads, 2m+1] added by distance, or None. The window is the cache layer's; with Chunks it is a chunk's length, and a
+// row sees none before its own chunk's first. BothWays attends to later positions too: all of a sequence is in one batch, the
 // cache layer has no window, and Around, where it is above 0, limits a row to positions at most Around/2 from its own.
 type AttentionSpec struct {
 	Layer   int
@@ -336,6 +341,8 @@ type AttentionSpec struct {
 	ALiBi   float32
 	Sinks   Ref
 	VFirst  int
+	Bias    Ref
+	Chunks  bool
 
 	BothWays bool
 	Around   int
@@ -357,8 +364,17 @@ func (p *Plan) Attention(q Ref, s AttentionSpec) Ref {
 		return None
 	}
 	p.vector("attention sinks", s.Sinks, int64(s.Heads))
+	if s.Bias != None {
+		if bt, ok := p.tensor(s.Bias); !ok || bt.DType != F32 || bt.RowsKind != RowsFixed || bt.Rows != int64(s.Heads) || bt.Cols%2 != 1 || bt.Stride != 4*bt.Cols {
+			p.Fail("tensor %s: expected as attention's bias F32 [%d, an odd number], found %s [%d, %d]", p.label(s.Bias), s.Heads, bt.DType, bt.Rows, bt.Cols)
+			return None
+		}
+	}
 	out := p.activation(t.RowsKind, int64(s.Heads)*int64(c.VWidth))
-	o := p.op(OpAttention, out, q, s.Sinks)
+	o := p.op(OpAttention, out, q, s.Sinks, s.Bias)
+	if s.Chunks {
+		o.N[5] = 1
+	}
 	o.N[0], o.N[1], o.N[2], o.N[3] = int32(s.Layer), int32(s.Heads), int32(p.PageKinds[c.Kind].Window), int32(s.VFirst)
 	o.F[0], o.F[1], o.F[2] = s.Scale, s.Softcap, s.ALiBi
 	p.bothWays(o, s)
@@ -437,7 +453,7 @@ func (p *Plan) Experts(x, w, ids Ref, s MatMulSpec) Ref {
 	out := p.activation(RowsExperts, wt.Rows)
 	o := p.op(OpExperts, out, x, w, s.Bias, ids, s.Up, s.UpBias)
 	o.N[0] = int32(s.Act)
-	o.F[0], o.F[1], o.F[2] = orOne(s.Scale), s.ActParam[0], s.ActParam[1]
+	o.F = [4]float32{orOne(s.Scale), s.ActParam[0], s.ActParam[1], s.ActParam[2]}
 	return out
 }
 
@@ -470,15 +486,17 @@ func (p *Plan) ExpertSum(y, weights, residual Ref) Ref {
 	return out
 }
 
-// Element applies an elementwise operation; b is None for those of one input. Result: the shape of a.
+// Element applies an elementwise operation; b is None for those of one input, or a weight that is the same for all rows. Result: the
+// shape of a.
 func (p *Plan) Element(e Element, act Act, a, b Ref, f0, f1 float32) Ref {
 	t, ok := p.activationOf("an elementwise input", a)
 	if !ok {
 		return None
 	}
 	if b != None {
-		bt, ok := p.activationOf("an elementwise input", b)
-		if !ok || bt.Cols != 1 && !p.sameShape("elementwise input", t, bt) {
+		if bt, ok := p.tensor(b); ok && bt.RowsKind == RowsFixed {
+			p.vector("an elementwise input", b, t.Cols)
+		} else if bt, ok := p.activationOf("an elementwise input", b); !ok || bt.Cols != 1 && !p.sameShape("elementwise input", t, bt) {
 			return None
 		}
 	}

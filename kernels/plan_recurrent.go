@@ -163,3 +163,40 @@ func (p *Plan) Delta(q, k, v Ref, s DeltaSpec) Ref {
 	o.F[0] = orOne(s.Scale)
 	return out
 }
+
+// WKVSpec describes a state whose rows, one an element of a key, decay each at a rate of its own: by e^Decay. A and B [tokens, heads*key
+// width] make the correction of rank one that kernels.h gives, or are both None. Before reads a row's result before the row changes the state.
+type WKVSpec struct {
+	Decay, A, B Ref
+	Heads       int
+	Before      bool
+}
+
+// WKV reads with r what k and v [tokens, heads*width] have written. r and k have the keys' width. Result: the shape of v.
+func (p *Plan) WKV(r, k, v Ref, s WKVSpec) Ref {
+	kt, ok := p.activationOf("a wkv's keys", k)
+	vt, ok2 := p.activationOf("a wkv's values", v)
+	if !ok || !ok2 {
+		return None
+	}
+	all := []Ref{r, s.Decay}
+	if s.A != None || s.B != None {
+		all = append(all, s.A, s.B)
+	}
+	for _, x := range all {
+		if t, ok := p.activationOf("a wkv's input", x); !ok || !p.sameShape("a wkv's input", kt, t) {
+			return None
+		}
+	}
+	heads := int64(s.Heads)
+	if heads <= 0 || kt.Cols%heads != 0 || vt.Cols%heads != 0 || kt.Cols/heads > maxStates {
+		p.Fail("op %d (layer %d): wkv of %d heads over keys of %d columns and values of %d", len(p.Ops), p.layer, heads, kt.Cols, vt.Cols)
+		return None
+	}
+	o, out := p.recurrent(OpWKV, vt.Cols, heads, wholeVectors(vt.Cols/heads)*(kt.Cols/heads), r, s.Decay, k, v, s.A, s.B)
+	o.N[1] = int32(heads)
+	if s.Before {
+		o.N[2] = 1
+	}
+	return out
+}

@@ -32,7 +32,7 @@ func predictorPlan() (*Plan, [][]byte) {
 	layer := p.AddCacheLayer(2, 16, 16, 16, 0)
 	q, k := p.MatMul(x, query, NoEpilogue), p.MatMul(x, key, NoEpilogue)
 	p.Store(layer, k, k)
-	x = p.Norm(p.Add(x, p.Attention(q, AttentionSpec{Layer: layer, Heads: 2, Scale: 0.25, Sinks: None})), rms)
+	x = p.Norm(p.Add(x, p.Attention(q, AttentionSpec{Layer: layer, Heads: 2, Scale: 0.25, Sinks: None, Bias: None})), rms)
 	p.SetPredictor(p.MatMul(p.Wanted(x), output, NoEpilogue), x)
 	return p, [][]byte{data}
 }

@@ -14,16 +14,17 @@ import (
 
 // recurrentSizes are those of a plan with every recurrent op.
 type recurrentSizes struct {
-	taps, channels, states          int64 // convolution and Mamba 1
-	heads, groups, width, keys      int64 // of heads: values' width, states or keys
-	conv, scan, headScan, delta, in int64 // columns of the input at which each op's inputs begin; all of them
+	taps, channels, states               int64 // convolution and Mamba 1
+	heads, groups, width, keys           int64 // of heads: values' width, states or keys
+	conv, scan, headScan, delta, wkv, in int64 // columns of the input at which each op's inputs begin; all of them
 }
 
 func (s recurrentSizes) laidOut() recurrentSizes {
 	s.scan = s.channels
 	s.headScan = s.scan + 2*s.channels + 2*s.states
 	s.delta = s.headScan + s.heads*s.width + s.heads + 2*s.groups*s.keys
-	s.in = s.delta + 2*s.groups*s.keys + s.heads*s.width + 2*s.heads
+	s.wkv = s.delta + 2*s.groups*s.keys + s.heads*s.width + 2*s.heads
+	s.in = s.wkv + 4*s.heads*s.keys + s.heads*s.width
 	return s
 }
 
@@ -64,7 +65,15 @@ func recurrentPlan(s recurrentSizes, random *rand.Rand) (*Plan, [][]byte) {
 	outs = append(outs, p.Delta(unit(s.delta), unit(s.delta+s.groups*s.keys), p.Columns(x, at, s.heads*s.width), DeltaSpec{Decay: p.Columns(x, at+s.heads*s.width, s.heads),
 		Beta: p.Columns(x, at+s.heads*s.width+s.heads, s.heads), A: vector("ag", s.heads, 0.1, -0.3), Bias: vector("bg", s.heads, 1, 0),
 		Heads: int(s.heads), KeyHeads: int(s.groups), Tiled: s.heads%2 == 0, Scale: 0.5}))
-	all := p.Buffer(int(2*s.channels + 2*s.heads*s.width))
+	wide := s.heads * s.keys // r, decays, keys, what the correction reads and writes; values
+	decay := p.Element(ElAct, ActSigmoid, p.Columns(x, s.wkv+wide, wide), None, 1, 0)
+	read := p.Norm(p.Columns(x, s.wkv+3*wide, wide), NormSpec{Kind: L2Norm, Weight: None, Bias: None, Eps: 1e-6, Groups: int(s.heads)})
+	w := WKVSpec{Decay: p.Scale(decay, -0.7), A: read, B: p.Scale(read, 0.3), Heads: int(s.heads)}
+	r, k, v := p.Columns(x, s.wkv, wide), p.Columns(x, s.wkv+2*wide, wide), p.Columns(x, s.wkv+4*wide, s.heads*s.width)
+	outs = append(outs, p.WKV(r, k, v, w))
+	w.A, w.B, w.Before = None, None, true
+	outs = append(outs, p.WKV(r, k, v, w))
+	all := p.Buffer(int(2*s.channels + 4*s.heads*s.width))
 	first := int64(0)
 	for _, out := range outs {
 		p.Copy(p.Columns(all, first, p.Cols(out)), out, 1, int(p.Cols(out)), 0, 0)
@@ -221,6 +230,10 @@ func TestRecurrentFaults(t *testing.T) {
 		"3 key heads": func(p *Plan, x Ref) {
 			v := p.Constant("v", make([]float32, 4))
 			p.Delta(x, x, x, DeltaSpec{Decay: p.Columns(x, 0, 4), Beta: p.Columns(x, 0, 4), A: v, Bias: v, Heads: 4, KeyHeads: 3})
+		},
+		"wkv of 3 heads": func(p *Plan, x Ref) { p.WKV(x, x, x, WKVSpec{Decay: x, A: None, B: None, Heads: 3}) },
+		"a wkv's input": func(p *Plan, x Ref) {
+			p.WKV(x, x, x, WKVSpec{Decay: p.Columns(x, 0, 8), A: None, B: None, Heads: 4})
 		},
 		"needs a row a token": func(p *Plan, x Ref) {
 			p.Conv(p.Wanted(x), p.ConstantRows("w", 16, make([]float32, 32)), None, ActNone)

@@ -50,7 +50,7 @@ static int64_t test_quantize(const char *variant, int form, const float *x, int6
     return bytes;
 }
 
-static void test_act(const char *variant, int32_t act, float p1, float p2, float *x, int64_t n) { infer_cpu_variant(variant)->act(act, p1, p2, x, n); }
+static void test_act(const char *variant, int32_t act, const float *param, float *x, int64_t n) { infer_cpu_variant(variant)->act(act, param, x, n); }
 static void test_softmax(const char *variant, float *x, int64_t n) { infer_cpu_variant(variant)->softmax(x, n); }
 static void test_angles(const char *variant, const float *f, int64_t n, int32_t position, float *out) { infer_cpu_variant(variant)->angles(f, n, position, 1, out); }
 */
@@ -93,10 +93,10 @@ func quantizeActivations(variant string, f Family, x []float32) []byte {
 }
 
 // activate applies an activation function in place.
-func activate(variant string, act Act, p1, p2 float32, x []float32) {
+func activate(variant string, act Act, param [3]float32, x []float32) {
 	name := C.CString(variant)
 	defer C.free(unsafe.Pointer(name))
-	C.test_act(name, C.int32_t(act), C.float(p1), C.float(p2), (*C.float)(&x[0]), C.int64_t(len(x)))
+	C.test_act(name, C.int32_t(act), (*C.float)(&param[0]), (*C.float)(&x[0]), C.int64_t(len(x)))
 }
 
 // softmax normalises in place.

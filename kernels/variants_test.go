@@ -302,6 +302,7 @@ func TestQuantizedActivations(t *testing.T) {
 // TestFunctions holds the fixed polynomials against the standard library, and the variants against the reference.
 func TestFunctions(t *testing.T) {
 	sigmoid := func(x float64) float64 { return 1 / (1 + math.Exp(-x)) }
+	param := [3]float32{30, 0.8, 0.5}
 	exact := map[Act]func(float64) float64{
 		ActSiLU:        func(x float64) float64 { return x * sigmoid(x) },
 		ActGELU:        func(x float64) float64 { return x / 2 * (1 + math.Tanh(math.Sqrt(2/math.Pi)*(x+0.044715*x*x*x))) },
@@ -312,6 +313,14 @@ func TestFunctions(t *testing.T) {
 		ActSigmoid:     sigmoid,
 		ActTanh:        math.Tanh,
 		ActSoftcap:     func(x float64) float64 { return 30 * math.Tanh(x/30) },
+		ActXIELU: func(x float64) float64 {
+			if x > 0 {
+				return 30*x*x + 0.5*x
+			}
+			return float64(param[1])*(math.Expm1(x)-x) + 0.5*x
+		},
+		ActSoftplus: func(x float64) float64 { return max(x, 0) + math.Log1p(math.Exp(-math.Abs(x))) },
+		ActExp:      func(x float64) float64 { return math.Exp(min(x, float64(float32(88.37)))) },
 	}
 	var in []float32
 	for x := float32(-60); x < 60; x += 0.037 {
@@ -320,14 +329,14 @@ func TestFunctions(t *testing.T) {
 	in = append(in, 0, float32(math.Copysign(0, -1)), 1e-20, -1e-20, 200, -200)
 	for act, f := range exact {
 		want := append([]float32(nil), in...)
-		activate("ref", act, 30, 0, want)
+		activate("ref", act, param, want)
 		for i, x := range in {
 			e := f(float64(x))
 			assert.InDelta(t, e, want[i], 4e-7*math.Max(1, math.Abs(e)), "act %d of %v", act, x)
 		}
 		for _, variant := range faster(t) {
 			got := append([]float32(nil), in...)
-			activate(variant, act, 30, 0, got)
+			activate(variant, act, param, got)
 			sameBits(t, want, got, fmt.Sprint(variant, " act ", act))
 		}
 	}

@@ -42,6 +42,7 @@ type flags struct {
 	stripAccents           bool
 	spaceMarks             bool // tokens write U+2581 for a space
 	byteLevel              bool // tokens are in GPT-2's byte alphabet
+	escaped                bool // tokens are in Python's notation of bytes
 }
 
 // Option changes what [New] builds.
@@ -117,7 +118,10 @@ func (t *Tokenizer) build() (err error) {
 		f.addBOS, f.addSEP, f.spaceMarks, f.lowercase = true, true, true, true
 	case ModelUnigram:
 		f.addEOS, f.spaceMarks = true, true
-	case "rwkv", "plamo2", "hybriddna", "whitespace":
+	case ModelRWKV:
+		f.escaped = true
+	case ModelPLaMo2:
+	case "hybriddna", "whitespace":
 		return fmt.Errorf("tokenizer: tokenizer.ggml.model is %q, which is not supported (supported: %s)", v.Model, supportedModels)
 	case "no_vocab", "none":
 		return fmt.Errorf("tokenizer: tokenizer.ggml.model is %q: the file has no vocabulary", v.Model)
@@ -132,11 +136,15 @@ func (t *Tokenizer) build() (err error) {
 		t.model, err = newWordPiece(v, *f, t.text)
 	case ModelUnigram:
 		t.model, err = newUnigram(v, *f)
+	case ModelRWKV:
+		t.model, err = newRWKV(v)
+	case ModelPLaMo2:
+		t.model, err = newPlamo(v)
 	}
 	return err
 }
 
-const supportedModels = ModelSPM + ", " + ModelBPE + ", " + ModelGemma4 + ", " + ModelWordPiece + ", " + ModelUnigram
+const supportedModels = ModelSPM + ", " + ModelBPE + ", " + ModelGemma4 + ", " + ModelWordPiece + ", " + ModelUnigram + ", " + ModelRWKV + ", " + ModelPLaMo2
 
 func (t *Tokenizer) buildBPE() error {
 	v := &t.vocab
@@ -293,6 +301,8 @@ func (t *Tokenizer) buildPieces() {
 		switch {
 		case attr&(attrControl|attrUnknown|attrUserDefined) != 0:
 			t.pieces[id] = text
+		case t.flags.escaped:
+			raw, _ = unescape(raw, text) // checked by newRWKV, where it is a token of text
 		case attr&attrByte != 0:
 			if b, err := byteOfToken(text); err == nil {
 				raw = append(raw, b)

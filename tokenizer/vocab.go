@@ -25,6 +25,8 @@ const (
 	ModelGemma4    = "gemma4" // BPE over raw UTF-8 with spaces written as U+2581
 	ModelWordPiece = "bert"
 	ModelUnigram   = "t5"
+	ModelRWKV      = "rwkv"   // the longest token, of bytes
+	ModelPLaMo2    = "plamo2" // the highest sum of scores, from the end
 )
 
 // Vocab is everything that a tokenizer is built from. [DefaultVocab] gives one with the special ids that a model has
@@ -70,6 +72,8 @@ func DefaultVocab(model string) Vocab {
 		v.PAD, v.UNK, v.BOS, v.SEP, v.MASK = 0, 100, 101, 102, 103
 	case ModelUnigram:
 		v.PAD, v.EOS, v.UNK = 0, 1, 2
+	case ModelPLaMo2:
+		v.UNK, v.BOS, v.EOS, v.PAD = 0, 1, 2, 3
 	}
 	return v
 }

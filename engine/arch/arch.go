@@ -123,7 +123,7 @@ func Record(f *gguf.File, o Options) (*Model, error) {
 	if err := k.err(); err != nil { // shapes would be checked against nonsense
 		return nil, fmt.Errorf("%s: architecture %s: %w", path, name, err)
 	}
-	p := &plan{Plan: kernels.NewPlan(), c: c, further: o.Predictor && c.Pooling == NoPooling}
+	p := &plan{Plan: kernels.NewPlan(), c: c, ones: none, further: o.Predictor && c.Pooling == NoPooling}
 	w := newWeights(f, p.Plan, c.Experts)
 	row.record(p, w, c)
 	w.touchFurther(c)

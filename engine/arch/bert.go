@@ -16,6 +16,21 @@ func nomicBERT(p *plan, w *weights, c Config) {
 	p.encoder(w, p.embedTypes(w), encoderLayers{angles: true, gate: kernels.ActSiLU})
 }
 
+// nomicBERTMoE records the Nomic Embed 2 forward pass: rotated positions, plain networks, and experts without gates in every n-th layer.
+func nomicBERTMoE(p *plan, w *weights, c Config) {
+	p.encoder(w, p.embedTypes(w), encoderLayers{angles: true, expertsEvery: c.countOr("moe_every_n_layers", 0, 0)})
+}
+
+// jinaBERT2 records the Jina Embeddings 2 forward pass: ALiBi to both sides, gated networks where the file has gates.
+func jinaBERT2(p *plan, w *weights, c Config) {
+	p.encoder(w, p.embedTypes(w), encoderLayers{alibi: 8, gate: kernels.ActGELUErf, gateIfPresent: true})
+}
+
+// jinaBERT3 records the Jina Embeddings 3 forward pass: rotated positions, plain networks.
+func jinaBERT3(p *plan, w *weights, c Config) {
+	p.encoder(w, p.embedTypes(w), encoderLayers{angles: true})
+}
+
 // embedTypes looks tokens and, where the model has some, token types up.
 func (p *plan) embedTypes(w *weights) kernels.Ref {
 	x := p.embed(w, 1)
@@ -28,8 +43,12 @@ func (p *plan) embedTypes(w *weights) kernels.Ref {
 
 // encoderLayers is what the layers of the BERT family differ in.
 type encoderLayers struct {
-	angles bool        // positions are rotated into queries and keys
+	angles bool // positions are rotated into queries and keys
+	alibi  float32
 	gate   kernels.Act // of a gated network; none: a plain one with the exact GELU
+
+	gateIfPresent bool // a layer without a gate has a plain network
+	expertsEvery  int  // of so many layers the second has experts; 0: none has
 }
 
 // encoder records the layers and the pooling: h = norm(x + attention(x)); x = norm(h + network(h)).
@@ -44,7 +63,7 @@ func (p *plan) encoder(w *weights, x kernels.Ref, e encoderLayers) {
 	for i := range c.Layers {
 		l := w.layer(i)
 		a := c.attention(i)
-		a.bothWays, a.angles, a.style, a.norm = true, angles, kernels.RopeHalves, rowNormIfPresent
+		a.bothWays, a.angles, a.style, a.norm, a.alibi = true, angles, kernels.RopeHalves, rowNormIfPresent, e.alibi
 		h := p.norm(p.output(l, p.attend(l, x, a), a, 1, x), l.biasedNorm("attn_output_norm", c.Dim))
 		if l.has("attn_norm_2.weight") { // the layer's input is added once more
 			h = p.norm(p.Add(h, x), l.biasedNorm("attn_norm_2", c.Dim))
@@ -56,6 +75,12 @@ func (p *plan) encoder(w *weights, x kernels.Ref, e encoderLayers) {
 
 // encoderFFN is network(h) + h.
 func (p *plan) encoderFFN(l *layer, h kernels.Ref, i int, e encoderLayers) kernels.Ref {
+	if e.expertsEvery > 0 && i%e.expertsEvery == 1 {
+		return p.expertFFN(l, h, experts{width: p.c.FF[i], act: kernels.ActGELUErf, plain: true, scale: p.c.numberOr("expert_weights_scale", 0)}, h)
+	}
+	if e.gateIfPresent && !l.has("ffn_gate.weight") && l.rows("ffn_up.weight") != int64(2*p.c.FF[i]) {
+		e.gate = kernels.ActNone
+	}
 	if e.gate != kernels.ActNone {
 		return p.gatedFFN(l, h, ffnDense, p.c.FF[i], e.gate, 1, h)
 	}

@@ -5,8 +5,11 @@ import "github.com/infer-go/infer/kernels"
 // plan records a model: the kernels' plan with the blocks that models share.
 type plan struct {
 	*kernels.Plan
-	c      Config
-	tables []angleTable
+	c       Config
+	tables  []angleTable
+	ones    kernels.Ref            // a stack of matrices of ones, which sum up heads
+	columns map[[2]int]kernels.Ref // of ones, which give a head's value to its elements, by heads and width
+	tied    bool                   // the embedding table is the output matrix, whatever the file has
 
 	further bool // a predictor of further tokens is wanted
 
@@ -49,6 +52,7 @@ const (
 	headNorm                 // each head, all with the same weight
 	headNormIfPresent        // the same, where the file has the weights
 	headNormRotated          // each head after its rotation
+	unitNormRotated          // the same, without weights
 	headsNorm                // each head with a weight of its own, where the file has them
 	rowNorm                  // all heads of a token together
 	rowNormIfPresent         // the same, with a bias, where the file has them
@@ -65,10 +69,14 @@ type attention struct {
 	window           int  // positions seen, 0: all
 	bothWays         bool // later positions are seen too; a window then reaches half as far to each side
 	scale            float32
+	scales           kernels.Ref // on each token's queries beside it, [tokens, 1]; none: 1
 	softcap          float32
 	alibi            float32 // the largest slope's bias, 0: none
 	sinks            kernels.Ref
-	gated            bool // q's tensor makes a gate behind each head's query; its sigmoid multiplies the result
+	bias             kernels.Ref // by distance, as AttentionSpec has it
+	chunks           bool        // the window is a chunk's length
+	clamp            float32     // queries, keys and values stay within it; 0: free
+	gated            bool        // q's tensor makes a gate behind each head's query; its sigmoid multiplies the result
 }
 
 // attend projects h to queries, keys and values, writes the cache and attends. Result: [tokens, heads*valueDim].
@@ -79,15 +87,26 @@ func (p *plan) attend(l *layer, h kernels.Ref, a attention) kernels.Ref {
 	} else {
 		q, k, v = p.qkv(l, h, a)
 	}
+	if a.clamp > 0 {
+		for _, x := range []*kernels.Ref{&q, &k, &v} {
+			*x = p.Element(kernels.ElClamp, kernels.ActNone, *x, none, -a.clamp, a.clamp)
+		}
+	}
 	q, k = p.normQK(l, q, k, a)
 	if a.angles != none {
 		q = p.Rope(q, a.angles, a.heads, a.keyDim, 0, a.style)
 		k = p.Rope(k, a.angles, a.kvHeads, a.keyDim, 0, a.style)
 	}
-	if a.norm == headNormRotated {
+	switch a.norm {
+	case headNormRotated:
 		q, k = p.normHeads(l, q, k, a)
+	case unitNormRotated:
+		q, k = p.headNorm(q, none, a.heads), p.headNorm(k, none, a.kvHeads)
 	}
-	s := kernels.AttentionSpec{Heads: a.heads, Scale: a.scale, Softcap: a.softcap, ALiBi: a.alibi, Sinks: a.sinks, BothWays: a.bothWays}
+	if a.scales != none {
+		q = p.multiply(q, a.scales)
+	}
+	s := kernels.AttentionSpec{Heads: a.heads, Scale: a.scale, Softcap: a.softcap, ALiBi: a.alibi, Sinks: a.sinks, Bias: a.bias, BothWays: a.bothWays, Chunks: a.chunks}
 	if window := a.window; a.bothWays {
 		s.Layer, s.Around = p.AddCacheLayer(a.kvHeads, a.keyDim, a.valueDim, a.valueDim, 0), window
 	} else {
@@ -267,7 +286,7 @@ func (p *plan) logits(w *weights, x kernels.Ref, n norm, scale, softcap float32)
 
 // outputMatrix gives logits; it is the embedding table where the file has no other.
 func (p *plan) outputMatrix(w *weights) linear {
-	if w.has("output.weight") {
+	if w.has("output.weight") && !p.tied {
 		return w.linear("output", p.c.Dim, p.c.Vocab)
 	}
 	m := linear{scale: 1, bias: none, weight: w.matrix("token_embd.weight", p.c.Dim, p.c.Vocab)}

@@ -37,3 +37,18 @@ func cohere2(p *plan, w *weights, c Config) {
 	}
 	p.logits(w, x, w.norm("output_norm", c.Dim), orOne(c.number("logit_scale")), 0)
 }
+
+// plamo records the forward pass of the first PLaMo: Command R's, with RMS norms and rotated by halves of a head.
+func plamo(p *plan, w *weights, c Config) {
+	x := p.embed(w, 1)
+	angles := p.angles(c.Rope, nil)
+	for i := range c.Layers {
+		l := w.layer(i)
+		a := c.attention(i)
+		a.angles, a.style = angles, kernels.RopeHalves
+		h := p.norm(x, l.norm("attn_norm", c.Dim))
+		x = p.output(l, p.attend(l, h, a), a, 1, x)
+		x = p.gatedFFN(l, h, ffnDense, c.FF[i], kernels.ActSiLU, 1, x)
+	}
+	p.logits(w, x, w.norm("output_norm", c.Dim), 1, 0)
+}

@@ -123,7 +123,7 @@ func vocabulary(k *keys) int {
 // attention returns the layer's attention as most models have it.
 func (c Config) attention(layer int) attention {
 	return attention{
-		heads: c.Heads[layer], kvHeads: c.KVHeads[layer], keyDim: c.KeyDim, valueDim: c.ValueDim, angles: kernels.None, sinks: kernels.None,
+		heads: c.Heads[layer], kvHeads: c.KVHeads[layer], keyDim: c.KeyDim, valueDim: c.ValueDim, angles: none, sinks: none, bias: none, scales: none,
 		scale: float32(1 / math.Sqrt(float64(c.KeyDim))), bothWays: !c.causal,
 	}
 }
@@ -153,6 +153,32 @@ func (c Config) windows(window, period int) []int {
 		}
 	}
 	return out
+}
+
+// windowsButFirst is windows for models of which in each period the first layer sees everything, not the last.
+func (c Config) windowsButFirst(window, period int) []int {
+	out := c.windows(window, period)
+	const key = "attention.sliding_window_pattern"
+	if info, ok := c.meta.Info(c.name(key)); ok && info.Type == gguf.ArrayValue {
+		return out
+	}
+	period = c.countOr(key, 0, period)
+	for i := range out {
+		if out[i] = window; period > 0 && i%period == 0 {
+			out[i] = 0
+		}
+	}
+	return out
+}
+
+// rotatedWithin reads how many of a head's elements are rotated: an even number up to its width.
+func (c Config) rotatedWithin(key string, width, otherwise int) int {
+	n := c.countOr(key, 0, otherwise)
+	if n > width || n%2 != 0 {
+		c.fault(key, fmt.Sprint(n), fmt.Sprintf("an even number up to %d, the width of a head", width))
+		return 0
+	}
+	return n
 }
 
 // expertWidth is the width of one expert: its own key, or the given default.

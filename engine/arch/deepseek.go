@@ -12,6 +12,9 @@ import (
 // (MLA, https://arxiv.org/abs/2405.04434), and most layers have many small experts beside some that every token uses.
 func deepseek2(p *plan, w *weights, c Config) {
 	m := readMLA(c)
+	if t := c.numberOr("attention.temperature_scale", 0); t != 0 { // Mistral Large 3
+		m.scales = p.temperature(t, 0, c.countOr("attention.temperature_length", 1, c.Rope.original))
+	}
 	angles := p.angles(c.Rope, nil)
 	dense := c.countOr("leading_dense_block_count", 0, 0)
 	e := experts{
@@ -49,20 +52,18 @@ type mla struct {
 	plain, rotated  int
 	value           int
 	scale           float32
+	scales          kernels.Ref // on each token's queries beside it, [tokens, 1]; none: 1
 }
 
 func readMLA(c Config) mla {
 	key := c.countOr("attention.key_length_mla", 1, c.KeyDim)
 	m := mla{
 		queryRank: c.countOr("attention.q_lora_rank", 0, 0), rank: c.count("attention.kv_lora_rank"),
-		plain: key - c.Rotated, rotated: c.Rotated, value: c.countOr("attention.value_length_mla", 1, c.ValueDim),
+		scales: none, plain: key - c.Rotated, rotated: c.Rotated, value: c.countOr("attention.value_length_mla", 1, c.ValueDim),
 	}
 	if m.plain < 1 || m.rotated < 1 {
 		c.fault("rope.dimension_count", fmt.Sprint(c.Rotated), fmt.Sprintf("1 to %d, less than the width of a key", key-1))
 		m.plain, m.rotated = 1, 2
-	}
-	if t := c.numberOr("attention.temperature_scale", 0); t != 0 {
-		c.fault("attention.temperature_scale", fmt.Sprint(t), "0: scores that depend on the position are not supported")
 	}
 	scale := float32(1)
 	if r := c.Rope; r.logScale != 0 { // converters store a tenth of the factor
@@ -85,6 +86,11 @@ func (mla) gating(c Config) kernels.Gating {
 
 // attendLatent is attention over the latent. Result: [tokens, heads*value].
 func (p *plan) attendLatent(l *layer, h kernels.Ref, m mla, heads int, angles kernels.Ref) kernels.Ref {
+	return p.attendTurned(l, h, m, heads, angles, kernels.RopePairs)
+}
+
+// attendTurned is attendLatent with another style of rotation.
+func (p *plan) attendTurned(l *layer, h kernels.Ref, m mla, heads int, angles kernels.Ref, style kernels.RopeStyle) kernels.Ref {
 	key := m.plain + m.rotated
 	var q kernels.Ref
 	if m.queryRank == 0 || l.has("attn_q.weight") { // the lite models
@@ -97,8 +103,14 @@ func (p *plan) attendLatent(l *layer, h kernels.Ref, m mla, heads int, angles ke
 	if q == none || kv == none {
 		return none
 	}
-	q = p.Rope(q, angles, heads, key, m.plain, kernels.RopePairs)
-	rotated := p.Rope(p.Columns(kv, int64(m.rank), int64(m.rotated)), angles, 1, m.rotated, 0, kernels.RopePairs)
+	rotated := p.Columns(kv, int64(m.rank), int64(m.rotated))
+	if angles != none {
+		q = p.Rope(q, angles, heads, key, m.plain, style)
+		rotated = p.Rope(rotated, angles, 1, m.rotated, 0, style)
+	}
+	if m.scales != none {
+		q = p.multiply(q, m.scales)
+	}
 	latent := p.norm(p.Columns(kv, 0, int64(m.rank)), l.norm("attn_kv_a_norm", m.rank))
 	switch {
 	case l.has("attn_k_b.weight"):
@@ -157,7 +169,7 @@ func (p *plan) attendAbsorbed(q, latent, rotated, toLatent, toValue kernels.Ref,
 	p.Copy(p.Columns(keys, int64(m.rank), int64(m.rotated)), rotated, 1, m.rotated, 0, 0)
 	cache := p.AddCacheLayer(1, wide, 0, m.rank, 0)
 	p.Store(cache, keys, none)
-	mixed := p.Attention(queries, kernels.AttentionSpec{Layer: cache, Heads: heads, Scale: m.scale, Sinks: none})
+	mixed := p.Attention(queries, kernels.AttentionSpec{Layer: cache, Heads: heads, Scale: m.scale, Sinks: none, Bias: none})
 	return p.HeadsMatMul(mixed, toValue, heads, m.rank, 0)
 }
 
@@ -175,5 +187,5 @@ func (p *plan) attendExpanded(l *layer, q, latent, rotated kernels.Ref, m mla, h
 	p.Copy(values, p.Columns(kv, int64(m.plain), int64(heads*both-m.plain)), heads, m.value, both, m.value)
 	cache := p.AddCacheLayer(heads, key, m.value, m.value, 0)
 	p.Store(cache, keys, values)
-	return p.Attention(q, kernels.AttentionSpec{Layer: cache, Heads: heads, Scale: m.scale, Sinks: none})
+	return p.Attention(q, kernels.AttentionSpec{Layer: cache, Heads: heads, Scale: m.scale, Sinks: none, Bias: none})
 }

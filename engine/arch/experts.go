@@ -11,7 +11,7 @@ import (
 type experts struct {
 	width      int // of one expert
 	act        kernels.Act
-	actParam   [2]float32
+	actParam   [3]float32
 	gating     kernels.Gating
 	normalise  bool    // the chosen experts' weights sum to 1
 	scale      float32 // on the weights; 0: none
@@ -41,7 +41,20 @@ func (c Config) gating(otherwise kernels.Gating) kernels.Gating {
 
 // expertFFN sends each token through its chosen experts and adds up their results and the residual.
 func (p *plan) expertFFN(l *layer, h kernels.Ref, e experts, residual kernels.Ref) kernels.Ref {
-	c := p.c
+	find := l.linear
+	if e.biased {
+		find = l.biased
+	}
+	router := none
+	if p.c.Experts > 0 {
+		router = p.linear(h, find("ffn_gate_inp", p.c.Dim, p.c.Experts))
+	}
+	return p.routed(l, h, router, e, residual)
+}
+
+// routed is expertFFN with the router's logits given; the experts' width of input and result is h's.
+func (p *plan) routed(l *layer, h, router kernels.Ref, e experts, residual kernels.Ref) kernels.Ref {
+	c, dim := p.c, int(p.Cols(h))
 	if c.Experts == 0 {
 		c.fault("expert_count", "no experts", "at least 1")
 		return none
@@ -49,20 +62,24 @@ func (p *plan) expertFFN(l *layer, h kernels.Ref, e experts, residual kernels.Re
 	r := kernels.RouteSpec{Gating: e.gating, Used: c.ExpertsUsed, Groups: e.groups, GroupsUsed: e.groupsUsed, Normalise: e.normalise, Scale: e.scale, Bias: none}
 	if e.choiceBias && l.has("exp_probs_b.bias") {
 		r.Bias = l.vector("exp_probs_b.bias", c.Experts)
+	} else if e.choiceBias && l.has("exp_probs_b") { // as some converters write it
+		r.Bias = l.vector("exp_probs_b", c.Experts)
 	}
-	find, findStack := l.linear, l.stack
+	findStack := l.stack
 	if e.biased {
-		find, findStack = l.biased, l.biasedStack
+		findStack = l.biasedStack
 	}
-	router := p.linear(h, find("ffn_gate_inp", c.Dim, c.Experts))
-	down := findStack("ffn_down_exps", e.width, c.Dim)
+	if h == none {
+		return none
+	}
+	down := findStack("ffn_down_exps", e.width, dim)
 	var gate, up stack
 	if e.plain {
-		gate, up = findStack("ffn_up_exps", c.Dim, e.width), stack{weight: none, bias: none, scales: none}
+		gate, up = findStack("ffn_up_exps", dim, e.width), stack{weight: none, bias: none, scales: none}
 	} else if l.has("ffn_gate_up_exps.weight") {
-		gate, up = p.stackHalves(l, findStack("ffn_gate_up_exps", c.Dim, 2*e.width))
+		gate, up = p.stackHalves(l, findStack("ffn_gate_up_exps", dim, 2*e.width))
 	} else {
-		gate, up = findStack("ffn_gate_exps", c.Dim, e.width), findStack("ffn_up_exps", c.Dim, e.width)
+		gate, up = findStack("ffn_gate_exps", dim, e.width), findStack("ffn_up_exps", dim, e.width)
 	}
 	if router == none || gate.weight == none || up.weight == none && !e.plain {
 		return none

@@ -15,11 +15,7 @@ func falconH1(p *plan, w *weights, c Config) {
 		h := p.norm(x, l.norm("attn_norm", c.Dim))
 		x = p.mamba2(l, h, s, false, 1, x)
 		x = p.output(l, p.attend(l, h, a), a, 1, x)
-		name := "ffn_norm.weight"
-		if l.has("ffn_norm") { // as these files call it
-			name = "ffn_norm"
-		}
-		h = p.norm(x, norm{l.vector(name, c.Dim), none})
+		h = p.norm(x, l.bareNorm("ffn_norm", c.Dim))
 		x = p.gatedFFN(l, h, ffnDense, c.FF[i], kernels.ActSiLU, 1, x)
 	}
 	p.logits(w, x, w.norm("output_norm", c.Dim), 1, 0)

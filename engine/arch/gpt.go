@@ -11,6 +11,28 @@ func gpt2(p *plan, w *weights, c Config) {
 	p.logits(w, x, w.biasedNorm("output_norm", c.Dim), 1, 0)
 }
 
+// codeShell records the CodeShell forward pass, which is StarCoder2's.
+func codeShell(p *plan, w *weights, c Config) {
+	starcoder2(p, w, c)
+}
+
+// mpt records the MPT forward pass: GPT-2 with ALiBi in place of positions, mostly without biases; some models clamp queries, keys and
+// values.
+func mpt(p *plan, w *weights, c Config) {
+	x := p.embed(w, 1)
+	if w.has("position_embd.weight") {
+		x = p.Add(x, p.EmbedPosition(w.matrix("position_embd.weight", c.Dim, c.Context)))
+	}
+	for i := range c.Layers {
+		l := w.layer(i)
+		a := c.attention(i)
+		a.alibi, a.clamp = c.numberOr("attention.max_alibi_bias", 0), c.numberOr("attention.clamp_kqv", 0)
+		x = p.output(l, p.attend(l, p.norm(x, l.norm("attn_norm", c.Dim)), a), a, 1, x)
+		x = p.plainFFN(l, p.norm(x, l.norm("ffn_norm", c.Dim)), c.FF[i], kernels.ActGELU, false, x)
+	}
+	p.logits(w, x, w.norm("output_norm", c.Dim), 1, 0)
+}
+
 // bloom records the BLOOM forward pass: GPT-2 with a norm on the embeddings, and ALiBi in place of positions.
 func bloom(p *plan, w *weights, c Config) {
 	x := p.norm(p.embed(w, 1), w.biasedNorm("token_embd_norm", c.Dim))

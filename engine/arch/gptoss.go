@@ -11,7 +11,7 @@ func gptOSS(p *plan, w *weights, c Config) {
 	angles, localAngles := p.angles(c.Rope, nil), p.angles(local, nil)
 	windows := c.windows(c.count("attention.sliding_window"), 2)
 	e := experts{
-		width: c.count("expert_feed_forward_length"), act: kernels.ActSwiGLUOAI, actParam: [2]float32{7, 1.702}, // limit, slope
+		width: c.count("expert_feed_forward_length"), act: kernels.ActSwiGLUOAI, actParam: [3]float32{7, 1.702}, // limit, slope
 		gating: kernels.GateSoftmaxChosen, scale: c.numberOr("expert_weights_scale", 0), biased: true,
 	}
 	for i := range c.Layers {

@@ -25,6 +25,16 @@ func graniteHybrid(p *plan, w *weights, c Config) {
 func (p *plan) graniteLayers(w *weights, c Config, mix func(l *layer, i int, h kernels.Ref, a attention, residual float32, x kernels.Ref) kernels.Ref) {
 	x := p.embed(w, orOne(c.numberOr("embedding_scale", 1)))
 	residual := orOne(c.numberOr("residual_scale", 1))
+	scale := c.number("logit_scale")
+	if scale == 0 {
+		c.fault("logit_scale", "0", "another number: logits are divided by it")
+		scale = 1
+	}
+	p.scaledLayers(w, c, x, residual, 1/scale, mix)
+}
+
+// scaledLayers records the layers from the embeddings x on, with a factor on each block's result, and the logits, with another.
+func (p *plan) scaledLayers(w *weights, c Config, x kernels.Ref, residual, logits float32, mix func(l *layer, i int, h kernels.Ref, a attention, residual float32, x kernels.Ref) kernels.Ref) {
 	angles := none
 	if c.boolOr("rope.scaling.finetuned", true) { // Granite files switch rope off with this key
 		angles = p.angles(c.Rope, w.ropeFactors(c))
@@ -50,12 +60,7 @@ func (p *plan) graniteLayers(w *weights, c Config, mix func(l *layer, i int, h k
 			x = p.gatedFFN(l, h, ffnShared, shared, kernels.ActSiLU, residual, x)
 		}
 	}
-	scale := c.number("logit_scale")
-	if scale == 0 {
-		c.fault("logit_scale", "0", "another number: logits are divided by it")
-		scale = 1
-	}
-	p.logits(w, x, w.norm("output_norm", c.Dim), 1/scale, 0)
+	p.logits(w, x, w.norm("output_norm", c.Dim), logits, 0)
 }
 
 // orOne takes a factor of 0 for none.

@@ -1,6 +1,10 @@
 package arch
 
-import "github.com/infer-go/infer/kernels"
+import (
+	"math"
+
+	"github.com/infer-go/infer/kernels"
+)
 
 // hunyuan records the Hunyuan forward pass: Llama, with a norm on each query and key head after its rotation. The mixture of experts has a
 // shared one beside those chosen.
@@ -23,4 +27,13 @@ func hunyuan(p *plan, w *weights, c Config) {
 		x = p.gatedFFN(l, h, ffnShared, c.countOr("expert_shared_feed_forward_length", 1, c.FF[i]), kernels.ActSiLU, 1, x)
 	}
 	p.logits(w, x, w.norm("output_norm", c.Dim), 1, 0)
+}
+
+// hunyuanVL records the text half of Hunyuan-VL and -OCR: the dense model, whose rotations' sections all count the same positions over text.
+func hunyuanVL(p *plan, w *weights, c Config) {
+	c.intsOr("rope.dimension_sections")
+	if alpha := c.numberOr("rope.scaling.alpha", 0); alpha > 0 && c.KeyDim > 2 { // stretches the slow pairs
+		c.Rope.base *= float32(math.Pow(float64(alpha), float64(c.KeyDim)/float64(c.KeyDim-2)))
+	}
+	hunyuan(p, w, c)
 }

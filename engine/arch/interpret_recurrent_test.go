@@ -19,7 +19,7 @@ func (in *interpreter) conv(o *kernels.Op) {
 			if bias := in.row(o.In[2], 0, 0); bias != nil {
 				sum += bias[c]
 			}
-			out[c] = activate(kernels.Act(o.N[1]), sum, 0)
+			out[c] = activate(kernels.Act(o.N[1]), sum)
 		}
 	}
 }
@@ -86,6 +86,37 @@ func (in *interpreter) delta(o *kernels.Op) {
 				row[j] += key[j] * change
 			}
 			out[i] = dot(query, row) * float64(o.F[0])
+		}
+	}
+}
+
+func (in *interpreter) wkv(o *kernels.Op) {
+	r, w, k, v := in.read(o.In[0]), in.read(o.In[1]), in.read(o.In[2]), in.read(o.In[3])
+	var a, b [][]float64
+	if o.In[4] != kernels.None {
+		a, b = in.read(o.In[4]), in.read(o.In[5])
+	}
+	heads := int(o.N[1])
+	keys, width := len(k[0])/heads, len(v[0])/heads
+	state := make([]float64, heads*keys*width) // [heads][width][keys]
+	for t, out := range in.read(o.Out) {
+		for i := range out {
+			h, row := i/width, state[i*keys:][:keys]
+			before := dot(row, r[t][h*keys:])
+			var seen float64
+			if a != nil {
+				seen = dot(row, a[t][h*keys:])
+			}
+			for j := range row {
+				at := h*keys + j
+				row[j] = row[j]*math.Exp(w[t][at]) + k[t][at]*v[t][i]
+				if b != nil {
+					row[j] -= b[t][at] * seen
+				}
+			}
+			if out[i] = dot(row, r[t][h*keys:]); o.N[2] == 1 {
+				out[i] = before
+			}
 		}
 	}
 }

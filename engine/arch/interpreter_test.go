@@ -181,6 +181,8 @@ func (in *interpreter) run(o *kernels.Op) {
 		in.headScan(o)
 	case kernels.OpDelta:
 		in.delta(o)
+	case kernels.OpWKV:
+		in.wkv(o)
 	default:
 		in.t.Fatalf("op %s", o.Kind)
 	}
@@ -254,7 +256,7 @@ func (in *interpreter) product(o *kernels.Op, x []float64, mat, r int, w, bias, 
 	v *= float64(o.F[0])
 	act := kernels.Act(o.N[0])
 	if up == kernels.None {
-		return activate(act, v, float64(o.F[1]))
+		return activate(act, v, o.F[1:]...)
 	}
 	u := dot(in.row(up, mat, r), x)
 	if b := in.row(upBias, 0, biasRow); b != nil {
@@ -265,7 +267,7 @@ func (in *interpreter) product(o *kernels.Op, x []float64, mat, r int, w, bias, 
 		v, u = math.Min(v, limit), math.Max(-limit, math.Min(u, limit))
 		return v / (1 + math.Exp(-float64(o.F[2])*v)) * (u + 1)
 	}
-	return activate(act, v, float64(o.F[1])) * u
+	return activate(act, v, o.F[1:]...) * u
 }
 
 func (in *interpreter) matMul(o *kernels.Op) {
@@ -284,7 +286,7 @@ func (in *interpreter) matMul(o *kernels.Op) {
 	}
 }
 
-func activate(a kernels.Act, v, param float64) float64 {
+func activate(a kernels.Act, v float64, param ...float32) float64 {
 	switch a {
 	case kernels.ActNone:
 		return v
@@ -301,7 +303,21 @@ func activate(a kernels.Act, v, param float64) float64 {
 	case kernels.ActSigmoid:
 		return 1 / (1 + math.Exp(-v))
 	case kernels.ActSoftcap:
-		return param * math.Tanh(v/param)
+		limit := float64(param[0])
+		return limit * math.Tanh(v/limit)
+	case kernels.ActXIELU:
+		if v > 0 {
+			return float64(param[0])*v*v + float64(param[2])*v
+		}
+		return float64(param[1])*(math.Expm1(v)-v) + float64(param[2])*v
+	case kernels.ActSoftplus:
+		return softplus(v)
+	case kernels.ActExp:
+		return math.Exp(v)
+	case kernels.ActReLU:
+		return math.Max(v, 0)
+	case kernels.ActGELUQuick:
+		return v / (1 + math.Exp(-1.702*v))
 	default:
 		panic("activation not interpreted")
 	}
@@ -331,7 +347,9 @@ func (in *interpreter) attention(o *kernels.Op) {
 	for i := range q {
 		first, last := 0, i
 		if w := int(o.N[2]); w > 0 {
-			first = max(0, i-w+1)
+			if first = max(0, i-w+1); o.N[5] == 1 {
+				first = i - i%w
+			}
 		}
 		if o.N[4] == 1 {
 			first, last = 0, len(q)-1
@@ -345,7 +363,12 @@ func (in *interpreter) attention(o *kernels.Op) {
 			for j := first; j <= last; j++ {
 				s := dot(q[i][h*keyDim:(h+1)*keyDim], cache.keys[j][kv*keyDim:]) * float64(o.F[0])
 				if o.F[1] != 0 {
-					s = activate(kernels.ActSoftcap, s, float64(o.F[1]))
+					s = activate(kernels.ActSoftcap, s, o.F[1])
+				}
+				if o.In[2] != kernels.None {
+					bias := in.row(o.In[2], 0, h)
+					reach := len(bias) / 2
+					s += bias[reach+max(-reach, min(i-j, reach))]
 				}
 				weight[j] = math.Exp(s - alibi(h, heads, float64(o.F[2]))*math.Abs(float64(i-j))) // scores of these models are small
 				total += weight[j]
@@ -392,7 +415,7 @@ func (in *interpreter) route(o *kernels.Op) {
 			softmax(p)
 		case kernels.GateSigmoid:
 			for j := range p {
-				p[j] = activate(kernels.ActSigmoid, p[j], 0)
+				p[j] = activate(kernels.ActSigmoid, p[j])
 			}
 		}
 		choice := slices.Clone(p)
@@ -495,8 +518,14 @@ func (in *interpreter) expertSum(o *kernels.Op) {
 
 func (in *interpreter) element(o *kernels.Op) {
 	a, b := in.read(o.In[0]), [][]float64(nil)
-	if o.In[1] != kernels.None {
-		b = in.read(o.In[1])
+	switch r := o.In[1]; {
+	case r == kernels.None:
+	case in.p.Tensors[r].RowsKind == kernels.RowsFixed:
+		for range a {
+			b = append(b, in.row(r, 0, 0))
+		}
+	default:
+		b = in.read(r)
 	}
 	f0, f1, act := float64(o.F[0]), float64(o.F[1]), kernels.Act(o.N[1])
 	for i, out := range in.read(o.Out) {
@@ -511,13 +540,13 @@ func (in *interpreter) element(o *kernels.Op) {
 			case kernels.ElMul:
 				out[j] = v * u * f0
 			case kernels.ElAct:
-				out[j] = activate(act, v*f0, f1)
+				out[j] = activate(act, v*f0, o.F[1:]...)
 			case kernels.ElActMul:
-				out[j] = activate(act, v*f0, f1) * u
+				out[j] = activate(act, v*f0, o.F[1:]...) * u
 			case kernels.ElClamp:
 				out[j] = math.Max(f0, math.Min(v, f1))
 			case kernels.ElMulAct:
-				out[j] = v * activate(act, u, f1)
+				out[j] = v * activate(act, u, o.F[1:]...)
 			}
 		}
 	}

@@ -46,7 +46,11 @@ func readSSM(c Config, grouped bool) ssm {
 // column at a time.
 func (l *layer) transposed(name string, rows, cols int) kernels.Ref {
 	full := l.prefix + name
-	t, ok := l.get(full, int64(rows), int64(cols))
+	shape := []int64{int64(rows), int64(cols)}
+	if t, ok := l.file.Tensor(full); ok && sameShape(t.Shape, []int64{int64(rows), 1, int64(cols)}) { // as convolutions are stored
+		shape = t.Shape
+	}
+	t, ok := l.get(full, shape...)
 	if !ok {
 		return none
 	}

@@ -116,10 +116,15 @@ func yarnMagnitude(factor, scale float32) float32 {
 
 // angles records the table for a rotation; equal tables are recorded once. A model that rotates nothing has none.
 func (p *plan) angles(r ropeScaling, factors []float32) kernels.Ref {
-	if p.c.Rotated == 0 {
+	return p.anglesOf(r, p.c.Rotated, factors)
+}
+
+// anglesOf is angles for heads of which another number of elements is rotated.
+func (p *plan) anglesOf(r ropeScaling, rotated int, factors []float32) kernels.Ref {
+	if rotated == 0 {
 		return kernels.None
 	}
-	t := angleTable{r.frequencies(p.c.Rotated, factors), r.magnitude(), kernels.None}
+	t := angleTable{r.frequencies(rotated, factors), r.magnitude(), kernels.None}
 	for _, have := range p.tables {
 		if have.magnitude == t.magnitude && slices.Equal(have.freqs, t.freqs) {
 			return have.ref

@@ -186,6 +186,14 @@ func (s *sketch) clone() *sketch {
 	return &sketch{s.arch, maps.Clone(s.keys), maps.Clone(s.tensors)}
 }
 
+// fullKey is a key as a file has it: the architecture's, or one of those that stand outside of it.
+func (s *sketch) fullKey(key string) string {
+	if strings.HasPrefix(key, "xielu.") {
+		return key
+	}
+	return s.arch + "." + key
+}
+
 // bytes returns the model as a GGUF file.
 func (s *sketch) bytes(t testing.TB) []byte {
 	t.Helper()
@@ -193,7 +201,7 @@ func (s *sketch) bytes(t testing.TB) []byte {
 	w := gguf.NewWriter(&out)
 	require.NoError(t, w.SetString("general.architecture", s.arch))
 	for _, key := range slices.Sorted(maps.Keys(s.keys)) {
-		require.NoError(t, w.Set(s.arch+"."+key, s.keys[key]))
+		require.NoError(t, w.Set(s.fullKey(key), s.keys[key]))
 	}
 	for _, name := range slices.Sorted(maps.Keys(s.tensors)) {
 		b := s.tensors[name]

@@ -262,3 +262,11 @@ func (w *weights) biasedNorm(name string, n int) norm {
 
 func (l *layer) norm(name string, n int) norm       { return l.weights.norm(l.prefix+name, n) }
 func (l *layer) biasedNorm(name string, n int) norm { return l.weights.biasedNorm(l.prefix+name, n) }
+
+// bareNorm finds a norm whose tensor some converters write without ".weight".
+func (l *layer) bareNorm(name string, n int) norm {
+	if l.has(name) {
+		return norm{l.vector(name, n), kernels.None}
+	}
+	return l.norm(name, n)
+}

@@ -8,6 +8,7 @@ import (
 	"io"
 	"math"
 	"math/rand/v2"
+	"slices"
 	"strings"
 
 	"github.com/infer-go/infer/engine/gguf"
@@ -76,7 +77,7 @@ func (s *Spec) Model(c Case) (*Model, error) {
 
 func (m *Model) addKey(v *scope, words []string, layers int) error {
 	name := words[0]
-	if !strings.HasPrefix(name, "tokenizer.") && !strings.HasPrefix(name, "general.") {
+	if !slices.ContainsFunc([]string{"tokenizer.", "general.", "xielu."}, func(other string) bool { return strings.HasPrefix(name, other) }) {
 		name = m.Arch + "." + name
 	}
 	for i := range m.keys {
@@ -239,11 +240,11 @@ func layersOf(v *scope, name string, layers int) (pattern, error) {
 	return p, nil
 }
 
-// Keys are the architecture's keys, without its name before them.
+// Keys are the architecture's keys, without its name before them, and those that stand outside of it.
 func (m *Model) Keys() map[string]any {
 	keys := map[string]any{}
 	for _, k := range m.keys {
-		if name, ok := strings.CutPrefix(k.name, m.Arch+"."); ok {
+		if name, ok := strings.CutPrefix(k.name, m.Arch+"."); ok || strings.HasPrefix(name, "xielu.") {
 			keys[name] = k.value
 		}
 	}

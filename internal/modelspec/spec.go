@@ -12,7 +12,7 @@
 //	tensor  blk.*.attn_q.weight dim heads*head shape, innermost dimension first
 //	if      bias tensor blk.*.attn_q.bias dim  a line, or a use, that counts where an expression is not 0
 //
-// Keys are the architecture's unless they begin with tokenizer. or general.; a later one replaces an earlier one, and the type "none"
+// Keys are the architecture's unless they begin with tokenizer., general. or xielu.; a later one replaces an earlier one, and the type "none"
 // drops it. In tensor names blk.*. stands for every layer, blk.{A:B}. and blk.{A:B:S}. for layers A to B-1 in steps of S. Expressions have
 // + - * / and brackets, no spaces; i is the layer. Tensors hold random numbers around 0: matrices so that a row's product with a unit
 // vector's elements is about 1, norms' weights around 1. "~ MEAN DEVIATION" at a line's end says otherwise.
