@@ -188,6 +188,7 @@ int infer_team_size(const struct team *t);
 void infer_team_run(struct team *t, int threads, void (*work)(void *arg, int thread), void *arg);
 // Whether threads give their cores back soon after a run, as callers want that use them until the next one.
 void infer_team_spare(struct team *t, bool spare);
-void infer_team_barrier(struct team *t); // between threads inside of work
+// Between threads inside of work. A thread that waits calls idle(arg), if there is one, until that returns false; each call takes far less than a microsecond.
+void infer_team_barrier(struct team *t, bool (*idle)(void *arg), void *arg);
 
 #endif
