@@ -188,7 +188,8 @@ int infer_team_size(const struct team *t);
 void infer_team_run(struct team *t, int threads, void (*work)(void *arg, int thread), void *arg);
 // Whether threads give their cores back soon after a run, as callers want that use them until the next one.
 void infer_team_spare(struct team *t, bool spare);
-// Between threads inside of work. A thread that waits calls idle(arg), if there is one, until that returns false; each call takes far less than a microsecond.
-void infer_team_barrier(struct team *t, bool (*idle)(void *arg), void *arg);
+// Between threads inside of work. Who comes last calls last(arg) and then lets the others go; who waits calls idle(arg) meanwhile, until
+// that returns false: each call takes far less than a microsecond. Both may be NULL.
+void infer_team_barrier(struct team *t, void (*last)(void *arg), bool (*idle)(void *arg), void *arg);
 
 #endif

@@ -43,9 +43,8 @@ static bool next_share(struct fetch *f)
     return false;
 }
 
-bool infer_fetch_more(void *fetch)
+bool infer_fetch_more(struct fetch *f)
 {
-    struct fetch *f = fetch;
     if (f->at >= f->end && !next_share(f))
         return false;
     for (int i = 0; i < FETCH_LINES && f->at < f->end; i++, f->at += 64)

@@ -22,6 +22,6 @@ void infer_fetch_start(struct fetch *f, struct device *d, int thread, int32_t en
 void infer_fetch_from(struct fetch *f, int32_t step);
 
 // Asks for a few lines; false: there is nothing to ask for.
-bool infer_fetch_more(void *fetch);
+bool infer_fetch_more(struct fetch *f);
 
 #endif

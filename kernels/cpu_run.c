@@ -592,36 +592,86 @@ static int64_t clock_ns(void)
     return t.tv_sec * 1000000000LL + t.tv_nsec;
 }
 
+// A thread's way through the stages of a run.
+struct way {
+    struct device *device;
+    int thread;
+    int32_t end;           // stages before it are run
+    int32_t stage, follow; // the one that was run, and how many small ones after it belong to the same barrier
+    int64_t followed_ns;   // the first thread's time in those
+    struct fetch ahead;
+};
+
+// A stage whose rows are too few to share out costs a barrier less where the last thread at the one before computes it.
+static int32_t small_stages(const struct device *d, int32_t from, int32_t end)
+{
+    int32_t i = from;
+    while (i < end && d->stages[i].row_local && rows_now(d, d->stages[i].rows_kind) <= 1)
+        i++;
+    return i - from;
+}
+
+static void add_time(struct device *d, const struct stage *g, int64_t ns) { d->timing.ops_ns[d->plan.ops[d->steps[g->first + g->count - 1].op].kind & 31] += ns; }
+
+static void run_small_stages(void *way)
+{
+    struct way *w = way;
+    struct device *d = w->device;
+    int64_t since = w->thread == 0 && w->follow > 0 ? clock_ns() : 0;
+    for (int32_t i = w->stage + 1; i <= w->stage + w->follow; i++) {
+        run_rows(d, &d->stages[i]);
+        if (w->thread != 0)
+            continue;
+        int64_t now = clock_ns();
+        add_time(d, &d->stages[i], now - since);
+        w->followed_ns += now - since;
+        since = now;
+    }
+}
+
+static bool fetch_meanwhile(void *way) { return infer_fetch_more(&((struct way *)way)->ahead); }
+
+// Runs one stage and meets the others, the small stages after it included. Returns the time after that, of the first thread.
+static int64_t run_stage(struct way *w, int64_t since)
+{
+    struct device *d = w->device;
+    const struct stage *g = &d->stages[w->stage];
+    if (g->row_local)
+        run_rows(d, g);
+    else
+        for (int32_t j = g->first; j < g->first + g->count; j++)
+            run_step(d, j, w->thread);
+    w->follow = small_stages(d, w->stage + 1, w->end);
+    w->followed_ns = 0;
+    const struct stage *last = g + w->follow;
+    infer_fetch_from(&w->ahead, last->first + last->count);
+    if (w->thread != 0) {
+        infer_team_barrier(d->team, run_small_stages, fetch_meanwhile, w);
+        return 0;
+    }
+    if (d->batch->cancel && __atomic_load_n(d->batch->cancel, __ATOMIC_RELAXED))
+        atomic_store_explicit(&d->abandon, w->stage + 1, memory_order_relaxed);
+    int64_t now = clock_ns();
+    add_time(d, g, now - since);
+    infer_team_barrier(d->team, run_small_stages, fetch_meanwhile, w);
+    since = clock_ns();
+    d->wait_ns += since - now - w->followed_ns;
+    return since;
+}
+
 static void walk(void *device, int thread)
 {
     struct device *d = device;
+    struct way w = {.device = d, .thread = thread};
     int64_t since = thread == 0 ? clock_ns() : 0;
-    int32_t end = d->batch->part == INFER_PART_MODEL ? d->feed_stage : d->batch->part == INFER_PART_FEED ? d->predict_stage : d->stage_count;
-    struct fetch ahead;
-    infer_fetch_start(&ahead, d, thread, end < d->stage_count ? d->stages[end].first : d->step_count);
-    for (int32_t i = d->batch->part == INFER_PART_PREDICT ? d->feed_stage : 0; i < end; i++) {
-        const struct stage *g = &d->stages[i];
-        if (g->row_local)
-            run_rows(d, g);
-        else
-            for (int32_t j = g->first; j < g->first + g->count; j++)
-                run_step(d, j, thread);
-        infer_fetch_from(&ahead, g->first + g->count);
-        if (thread == 0) {
-            if (d->batch->cancel && __atomic_load_n(d->batch->cancel, __ATOMIC_RELAXED))
-                atomic_store_explicit(&d->abandon, i + 1, memory_order_relaxed);
-            int64_t now = clock_ns();
-            d->timing.ops_ns[d->plan.ops[d->steps[g->first + g->count - 1].op].kind & 31] += now - since;
-            infer_team_barrier(d->team, infer_fetch_more, &ahead);
-            since = clock_ns();
-            d->wait_ns += since - now;
-        } else {
-            infer_team_barrier(d->team, infer_fetch_more, &ahead);
-        }
+    w.end = d->batch->part == INFER_PART_MODEL ? d->feed_stage : d->batch->part == INFER_PART_FEED ? d->predict_stage : d->stage_count;
+    infer_fetch_start(&w.ahead, d, thread, w.end < d->stage_count ? d->stages[w.end].first : d->step_count);
+    for (w.stage = d->batch->part == INFER_PART_PREDICT ? d->feed_stage : 0; w.stage < w.end; w.stage += 1 + w.follow) {
+        since = run_stage(&w, since);
         // A thread that is late to look must not take the end after a later stage for the end after this one: the first would then
         // wait for it at a barrier that it never reaches.
         int last = atomic_load_explicit(&d->abandon, memory_order_relaxed);
-        if (last != 0 && last <= i + 1)
+        if (last != 0 && last <= w.stage + 1)
             return;
     }
 }

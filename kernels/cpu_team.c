@@ -68,13 +68,18 @@ static void wait_while(atomic_int *at, int value, atomic_int *sleepers, int spin
     atomic_fetch_sub(sleepers, 1);
 }
 
-void infer_team_barrier(struct team *t, bool (*idle)(void *arg), void *arg)
+void infer_team_barrier(struct team *t, void (*last)(void *arg), bool (*idle)(void *arg), void *arg)
 {
     int size = atomic_load_explicit(&t->job, memory_order_relaxed) % JOB_STEP;
-    if (size == 1)
+    if (size == 1) {
+        if (last)
+            last(arg);
         return;
+    }
     int phase = atomic_load_explicit(&t->phase, memory_order_relaxed);
     if (atomic_fetch_add(&t->arrived, 1) == size - 1) {
+        if (last)
+            last(arg);
         atomic_store_explicit(&t->arrived, 0, memory_order_relaxed);
         atomic_store(&t->phase, phase + 1);
         if (atomic_load(&t->sleepers) > 0)
@@ -97,7 +102,7 @@ static void *member_main(void *arg)
         if (m.index >= seen % JOB_STEP)
             continue;
         m.team->work(m.team->arg, m.index);
-        infer_team_barrier(m.team, NULL, NULL);
+        infer_team_barrier(m.team, NULL, NULL, NULL);
     }
 }
 
@@ -174,5 +179,5 @@ void infer_team_run(struct team *t, int threads, void (*work)(void *arg, int thr
     if ((threads > 1 || next < last) && atomic_load(&t->job_sleepers) > 0)
         wake(&t->job);
     work(arg, 0);
-    infer_team_barrier(t, NULL, NULL);
+    infer_team_barrier(t, NULL, NULL, NULL);
 }
