@@ -14,6 +14,17 @@
 #include "kernels.h"
 #include "types.h"
 
+// Intel's prefetchers stop at the end of each page of 4 KB: products of few columns ask for weights themselves, NEAR_AHEAD bytes before their use.
+#define NEAR_AHEAD 3072
+static inline bool prefetchers_stop_early(void)
+{
+#if defined(__x86_64__)
+    return __builtin_cpu_is("intel");
+#else
+    return false;
+#endif
+}
+
 #define PANEL_ROWS 16 // weight rows that are interleaved, and the lanes of a vector
 #define PRODUCT_PANELS 4 // panels of one product call at most
 

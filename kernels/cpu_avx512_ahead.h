@@ -6,15 +6,11 @@
 #ifndef INFER_CPU_AVX512_AHEAD_H
 #define INFER_CPU_AVX512_AHEAD_H
 
-#define NEAR_AHEAD 3072 // bytes; into the second-level cache, from where a core that computes little a line reads in time
-
-static inline bool prefetchers_stop_early(void) { return __builtin_cpu_is("intel"); }
-
 // One line, just where w is computed: compilers would move all of a long stretch's to its start, where they fill the core's miss buffers
 // and block what is needed first.
 #define ASK_BESIDE(HINT, W, P) __asm__(HINT " %1" : "+v"(W) : "m"(*(const char(*)[64])(P)))
 
-// A share of the lines of a block of `bytes`: slot number `slot` of `slots` that lie between the block's arithmetic.
+// A share of the lines of a block of `bytes`, into the second-level cache, from where a core that computes little a line reads in time: slot number `slot` of `slots` that lie between the block's arithmetic.
 INLINE __m512i near_ahead(__m512i w, const void *block, const int bytes, const int slot, const int slots, const bool ask)
 {
     const int lines = (bytes + 63) / 64;
