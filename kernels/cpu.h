@@ -14,6 +14,17 @@
 #include "kernels.h"
 #include "types.h"
 
+// Intel's prefetchers stop at the end of each page of 4 KB: products of few columns ask for weights themselves, NEAR_AHEAD bytes before their use.
+#define NEAR_AHEAD 3072
+static inline bool prefetchers_stop_early(void)
+{
+#if defined(__x86_64__)
+    return __builtin_cpu_is("intel");
+#else
+    return false;
+#endif
+}
+
 #define PANEL_ROWS 16 // weight rows that are interleaved, and the lanes of a vector
 #define PRODUCT_PANELS 4 // panels of one product call at most
 
@@ -192,6 +203,8 @@ int infer_team_size(const struct team *t);
 void infer_team_run(struct team *t, int threads, void (*work)(void *arg, int thread), void *arg);
 // Whether threads give their cores back soon after a run, as callers want that use them until the next one.
 void infer_team_spare(struct team *t, bool spare);
-void infer_team_barrier(struct team *t); // between threads inside of work
+// Between threads inside of work. Who comes last calls last(arg) and then lets the others go; who waits calls idle(arg) meanwhile, until
+// that returns false: each call takes far less than a microsecond. Both may be NULL.
+void infer_team_barrier(struct team *t, void (*last)(void *arg), bool (*idle)(void *arg), void *arg);
 
 #endif

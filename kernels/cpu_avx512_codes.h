@@ -58,11 +58,14 @@ static void unpack_codes(const struct code_kind *k, bool biased, const uint8_t *
         _mm512_storeu_si512(out->min[j], minimums_q2_k(scales, j));
 }
 
+#include "cpu_avx512_ahead.h"
+
 // One column, codes of 4 bits with a scale every 32.
-static void one_codes4(const struct code_kind *k, const uint8_t *p, int64_t blocks, const uint8_t *x, float *y)
+INLINE void one_codes4(const struct code_kind *k, const uint8_t *p, int64_t blocks, const uint8_t *x, float *y, const bool ask)
 {
     const struct act256 *a = (const struct act256 *)x;
     const __m512i values = lookup_table(k->values, true);
+    const int quarter = 9 * 64; // bytes of 35 lines in all: one is asked for twice
     __m512 f = _mm512_setzero_ps();
     for (int64_t b = 0; b < blocks; b++, p += 2048 + 128 + 64, a++) {
         const uint8_t *scales = p + 2048;
@@ -73,6 +76,7 @@ static void one_codes4(const struct code_kind *k, const uint8_t *p, int64_t bloc
             {
                 __m512i low, high;
                 split(p + 64 * (8 * c + i), &low, &high);
+                low = near_ahead(low, p + c * quarter, quarter, i, 8, ask);
                 s0 = _mm512_dpbusd_epi32(s0, _mm512_shuffle_epi8(values, low), broadcast4(a->q + 64 * c + 4 * i));
                 s1 = _mm512_dpbusd_epi32(s1, _mm512_shuffle_epi8(values, high), broadcast4(a->q + 64 * c + 32 + 4 * i));
             }
@@ -86,13 +90,13 @@ static void one_codes4(const struct code_kind *k, const uint8_t *p, int64_t bloc
 }
 
 // One column, codes of 2 or 3 bits. A half of the block is four 32s, each with one scale or two.
-INLINE void one_codes23(const struct code_kind *k, const uint8_t *p, int64_t blocks, const uint8_t *x, float *y, const int bits, const bool scales16, const bool minimums)
+INLINE void one_codes23(const struct code_kind *k, const uint8_t *p, int64_t blocks, const uint8_t *x, float *y, const int bits, const bool scales16, const bool minimums, const bool ask)
 {
     const struct act256 *a = (const struct act256 *)x;
     const __m512i values = lookup_table(k->values, !minimums);
-    const int lines = bits == 3 ? 512 : 0, scales_at = lines + 1024, d_at = scales_at + (scales16 ? 256 : 128);
+    const int lines = bits == 3 ? 512 : 0, scales_at = lines + 1024, d_at = scales_at + (scales16 ? 256 : 128), bytes = d_at + (minimums ? 128 : 64);
     __m512 f = _mm512_setzero_ps();
-    for (int64_t b = 0; b < blocks; b++, p += d_at + (minimums ? 128 : 64), a++) {
+    for (int64_t b = 0; b < blocks; b++, p += bytes, a++) {
         const uint8_t *scales = p + scales_at;
         __m512 u = _mm512_setzero_ps();
         UNROLL for (int n = 0; n < 2; n++)
@@ -104,6 +108,7 @@ INLINE void one_codes23(const struct code_kind *k, const uint8_t *p, int64_t blo
                     UNROLL for (int j = 0; j < 4; j++)
                         sum[j] = minimums ? _mm512_setzero_si512() : _mm512_set1_epi32(scales16 ? a->bias16[8 * n + 2 * j + i / 4] : a->bias32[4 * n + j]);
                 __m512i two = _mm512_loadu_si512(p + lines + 64 * (8 * n + i)), third = bits == 3 ? _mm512_loadu_si512(p + 64 * i) : two;
+                two = near_ahead(two, p, bytes, 8 * n + i, 16, ask);
                 UNROLL for (int j = 0; j < 4; j++)
                 {
                     __m512i code = bits == 3 ? code3(two, third, j, 4 * n + j) : code2(two, j);
@@ -131,17 +136,29 @@ INLINE void one_codes23(const struct code_kind *k, const uint8_t *p, int64_t blo
     _mm512_storeu_ps(y, f);
 }
 
-static void one_codes3_16(const struct code_kind *k, const uint8_t *p, int64_t n, const uint8_t *x, float *y) { one_codes23(k, p, n, x, y, 3, true, false); }
-static void one_codes3_32(const struct code_kind *k, const uint8_t *p, int64_t n, const uint8_t *x, float *y) { one_codes23(k, p, n, x, y, 3, false, false); }
-static void one_codes2_32(const struct code_kind *k, const uint8_t *p, int64_t n, const uint8_t *x, float *y) { one_codes23(k, p, n, x, y, 2, false, false); }
-static void one_q2_k(const struct code_kind *k, const uint8_t *p, int64_t n, const uint8_t *x, float *y) { one_codes23(k, p, n, x, y, 2, true, true); }
+#define ONE_CODES(NAME, BITS, SCALES16, MINIMUMS)                                                                                            \
+    INLINE void NAME##_n(const struct code_kind *k, const uint8_t *p, int64_t n, const uint8_t *x, float *y, const bool ask)                \
+    {                                                                                                                                        \
+        one_codes23(k, p, n, x, y, BITS, SCALES16, MINIMUMS, ask);                                                                           \
+    }                                                                                                                                        \
+    ONE_CODE_SIZES(NAME, NAME##_n)
+#define ONE_CODE_SIZES(NAME, KERNEL)                                                                                                         \
+    static void NAME##_plain(const struct code_kind *k, const uint8_t *p, int64_t n, const uint8_t *x, float *y) { KERNEL(k, p, n, x, y, false); } \
+    static void NAME##_asking(const struct code_kind *k, const uint8_t *p, int64_t n, const uint8_t *x, float *y) { KERNEL(k, p, n, x, y, true); }
+ONE_CODE_SIZES(one_4, one_codes4)
+ONE_CODES(one_3_16, 3, true, false)
+ONE_CODES(one_3_32, 3, false, false)
+ONE_CODES(one_2_32, 2, false, false)
+ONE_CODES(one_q2_k, 2, true, true)
 
-static void one_codes(const struct code_kind *k, const uint8_t *packed, int64_t blocks, const uint8_t *x, float *y)
+static void one_codes(const struct code_kind *k, const uint8_t *packed, int64_t blocks, const uint8_t *x, float *y, bool ask)
 {
     if (k->bits == 4)
-        one_codes4(k, packed, blocks, x, y);
-    else if (k->bits == 3)
-        (k->scales16 ? one_codes3_16 : one_codes3_32)(k, packed, blocks, x, y);
+        (ask ? one_4_asking : one_4_plain)(k, packed, blocks, x, y);
+    else if (k->bits == 2)
+        (k->minimums ? ask ? one_q2_k_asking : one_q2_k_plain : ask ? one_2_32_asking : one_2_32_plain)(k, packed, blocks, x, y);
+    else if (k->scales16)
+        (ask ? one_3_16_asking : one_3_16_plain)(k, packed, blocks, x, y);
     else
-        (k->minimums ? one_q2_k : one_codes2_32)(k, packed, blocks, x, y);
+        (ask ? one_3_32_asking : one_3_32_plain)(k, packed, blocks, x, y);
 }

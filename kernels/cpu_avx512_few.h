@@ -5,31 +5,28 @@
 struct few {
     const uint8_t *x[8];
     float *y[8];
+    int64_t ahead; // bytes by which weights are asked for before their use
 };
 
-// Cores that compute several columns a line ask for lines too slowly for their own prefetchers to run ahead, and wait: weights
-// are asked for some pages' lines before their use. Two columns are read as fast as memory gives without.
-#define FEW_AHEAD 6144
-INLINE void few_ahead(const void *p, const int64_t bytes, const int NC)
+// Cores that compute several columns a line ask for lines too slowly for their own prefetchers to run ahead, and wait: weights are asked
+// for before their use. Two columns are read as fast as memory gives without, but for processors whose prefetchers stop early.
+static int64_t far_ahead(enum infer_dtype t, int columns)
 {
-    if (NC > 2)
-        UNROLL for (int64_t i = 0; i < bytes; i += 64) _mm_prefetch((const char *)p + FEW_AHEAD + i, _MM_HINT_T0);
+    const int64_t pages = t == INFER_DTYPE_Q8_0 ? 2048 : columns < 8 ? 6144 : 3072; // the best of 2, 3, 4.5 and 6 KB on a Granite Rapids
+    return prefetchers_stop_early() ? pages : 6144;
 }
 
-// One line, just where w is computed: compilers would move all of a long stretch's to its start, where they block what is needed first.
-INLINE __m512i few_beside(__m512i w, const void *p, const bool ask)
+// near_ahead for part of a block, into the first-level cache.
+INLINE __m512i few_ask(__m512i w, const struct few *f, const void *part, const int bytes, const int slot, const int slots, const bool ask)
 {
+    const int lines = (bytes + 63) / 64;
     if (ask)
-        __asm__("prefetcht0 %1" : "+v"(w) : "m"(*((const char(*)[64])p + FEW_AHEAD / 64)));
+        UNROLL for (int i = slot * lines / slots; i < (slot + 1) * lines / slots; i++) ASK_BESIDE("prefetcht0", w, (const char *)part + f->ahead + 64 * i);
     return w;
 }
 
-// The same for one quarter of a block.
-INLINE void few_ahead4(const void *p, const int64_t bytes, int quarter, const int NC)
-{
-    const int64_t part = (bytes / 4 + 63) / 64 * 64;
-    few_ahead((const char *)p + quarter * part, part, NC);
-}
+// The bytes of a quarter of a block of so many bytes, in whole lines.
+#define QUARTER(BYTES) (((BYTES) / 4 + 63) / 64 * 64)
 
 #define EACH_COLUMN UNROLL for (int c = 0; c < NC; c++)
 
@@ -41,8 +38,9 @@ INLINE __m512 x1(const struct few *f, int c, int64_t at) { return _mm512_castsi5
 // How a line of 32-column types becomes two lines of 8-bit weights.
 enum few_codes32 { FEW_OFFSET, FEW_FIFTH_BIT, FEW_TABLE, FEW_BYTES };
 
-// q: lines; fifth: masks of the fifth bits.
-INLINE void few32_sums(const struct few *f, int64_t at, const uint8_t (*q)[64], const uint64_t *fifth, __m512i add, enum few_codes32 codes, const int NC, __m512i *acc)
+// q: lines, which a block of `bytes` begins with; fifth: masks of the fifth bits.
+INLINE void few32_sums(const struct few *f, int64_t at, const uint8_t (*q)[64], const int bytes, const uint64_t *fifth, __m512i add, enum few_codes32 codes, const int NC,
+                       const bool ask, __m512i *acc)
 {
     EACH_COLUMN acc[c] = x4(f, c, at + (int64_t)offsetof(struct act32, bias));
     UNROLL for (int j = 0; j < 4; j++)
@@ -54,6 +52,7 @@ INLINE void few32_sums(const struct few *f, int64_t at, const uint8_t (*q)[64], 
         } else {
             split(q[j], &low, &high);
         }
+        low = few_ask(low, f, q, bytes, j, 4, ask);
         if (codes == FEW_TABLE) {
             low = _mm512_shuffle_epi8(add, low);
             high = _mm512_shuffle_epi8(add, high);
@@ -71,7 +70,7 @@ INLINE void few32_sums(const struct few *f, int64_t at, const uint8_t (*q)[64], 
 }
 
 #define FEW32(NAME, PACKED, CODES, TABLE, FIFTH, SCALES, MINIMUMS)                                                                   \
-    INLINE void NAME##_n(const uint8_t *packed, int64_t groups, const struct few *f, const int NC)                                    \
+    INLINE void NAME##_n(const uint8_t *packed, int64_t groups, const struct few *f, const int NC, const bool ask)                    \
     {                                                                                                                                \
         const struct PACKED *p = (const struct PACKED *)packed;                                                                      \
         const __m512i table = TABLE;                                                                                                 \
@@ -79,8 +78,7 @@ INLINE void few32_sums(const struct few *f, int64_t at, const uint8_t (*q)[64], 
         EACH_COLUMN sum[c] = _mm512_setzero_ps();                                                                                    \
         for (int64_t b = 0, at = 0; b < groups; b++, p++, at += (int64_t)sizeof(struct act32)) {                                      \
             __m512i acc[8];                                                                                                          \
-            few_ahead(p, (int64_t)sizeof *p, NC);                                                                                    \
-            few32_sums(f, at, p->q, FIFTH, table, CODES, NC, acc);                                                                   \
+            few32_sums(f, at, p->q, (int)sizeof *p, FIFTH, table, CODES, NC, ask, acc);                                              \
             __m512 d = SCALES;                                                                                                       \
             EACH_COLUMN sum[c] = _mm512_fmadd_ps(_mm512_cvtepi32_ps(acc[c]), _mm512_mul_ps(d, x1(f, c, at + (int64_t)offsetof(struct act32, d))), sum[c]); \
             MINIMUMS                                                                                                                 \
@@ -89,10 +87,11 @@ INLINE void few32_sums(const struct few *f, int64_t at, const uint8_t (*q)[64], 
     }                                                                                                                                \
     FEW_SIZES(NAME)
 #define FEW_SIZES(NAME)                                                                                                              \
-    static void NAME##_2(const uint8_t *packed, int64_t n, const struct few *f) { NAME##_n(packed, n, f, 2); }                       \
-    static void NAME##_4(const uint8_t *packed, int64_t n, const struct few *f) { NAME##_n(packed, n, f, 4); }                       \
-    static void NAME##_6(const uint8_t *packed, int64_t n, const struct few *f) { NAME##_n(packed, n, f, 6); }                       \
-    static void NAME##_8(const uint8_t *packed, int64_t n, const struct few *f) { NAME##_n(packed, n, f, 8); }
+    static void NAME##_2(const uint8_t *packed, int64_t n, const struct few *f) { NAME##_n(packed, n, f, 2, false); }                \
+    static void NAME##_2_asking(const uint8_t *packed, int64_t n, const struct few *f) { NAME##_n(packed, n, f, 2, true); }          \
+    static void NAME##_4(const uint8_t *packed, int64_t n, const struct few *f) { NAME##_n(packed, n, f, 4, true); }                 \
+    static void NAME##_6(const uint8_t *packed, int64_t n, const struct few *f) { NAME##_n(packed, n, f, 6, true); }                 \
+    static void NAME##_8(const uint8_t *packed, int64_t n, const struct few *f) { NAME##_n(packed, n, f, 8, true); }
 #define FEW_MINIMUMS                                                                                                                 \
     __m512 m = halves16(p->m);                                                                                                       \
     EACH_COLUMN sum[c] = _mm512_fmadd_ps(m, x1(f, c, at + (int64_t)offsetof(struct act32, ds)), sum[c]);
@@ -135,7 +134,7 @@ INLINE __m512 unsigned_scales(const uint8_t *p) { return _mm512_cvtepi32_ps(_mm5
 INLINE __m512 signed_scales(const int8_t *p) { return _mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(_mm_loadu_si128((const void *)p))); }
 
 #define FEW_K(NAME, PACKED, FIFTH)                                                                                                   \
-    INLINE void NAME##_n(const uint8_t *packed, int64_t blocks, const struct few *f, const int NC)                                    \
+    INLINE void NAME##_n(const uint8_t *packed, int64_t blocks, const struct few *f, const int NC, const bool ask)                    \
     {                                                                                                                                \
         const struct PACKED *p = (const struct PACKED *)packed;                                                                      \
         few_start256(f, NC);                                                                                                         \
@@ -143,13 +142,14 @@ INLINE __m512 signed_scales(const int8_t *p) { return _mm512_cvtepi32_ps(_mm512_
             __m512 u[8];                                                                                                             \
             EACH_COLUMN u[c] = _mm512_setzero_ps();                                                                                  \
             for (int g = 0; g < 4; g++) {                                                                                            \
-                few_ahead4(p, (int64_t)sizeof *p, g, NC);                                                                            \
+                const char *quarter = (const char *)p + g * QUARTER((int)sizeof *p);                                                 \
                 __m512i first[8], second[8];                                                                                         \
                 EACH_COLUMN first[c] = second[c] = _mm512_setzero_si512();                                                           \
                 UNROLL for (int i = 0; i < 8; i++)                                                                                   \
                 {                                                                                                                    \
                     __m512i low, high;                                                                                               \
                     split(p->q[g][i], &low, &high);                                                                                  \
+                    low = few_ask(low, f, quarter, QUARTER((int)sizeof *p), i, 8, ask);                                              \
                     FIFTH                                                                                                            \
                     EACH_COLUMN first[c] = _mm512_dpbusd_epi32(first[c], low, x4(f, c, at + 64 * g + 4 * i));                        \
                     EACH_COLUMN second[c] = _mm512_dpbusd_epi32(second[c], high, x4(f, c, at + 64 * g + 32 + 4 * i));                \
@@ -179,7 +179,7 @@ INLINE __m512i few_line_q6_k(const uint8_t (*line)[64], const bool high, const i
     return _mm512_add_epi8(_mm512_ternarylogic_epi32(w, top, _mm512_set1_epi8(0x30), 0xf8), _mm512_set1_epi8(128 - 32));
 }
 
-INLINE void few_q6_k_n(const uint8_t *packed, int64_t blocks, const struct few *f, const int NC)
+INLINE void few_q6_k_n(const uint8_t *packed, int64_t blocks, const struct few *f, const int NC, const bool ask)
 {
     const struct packed_q6_k *p = (const struct packed_q6_k *)packed;
     const int half_bytes = (int)sizeof *p / 2;
@@ -201,9 +201,9 @@ INLINE void few_q6_k_n(const uint8_t *packed, int64_t blocks, const struct few *
                     UNROLL for (int i = 4 * half; i < 4 * half + 4; i++)
                     {
                         const int slot = 16 * odd + 2 * i;
-                        __m512i w = few_beside(few_line_q6_k(p->line[n][i], odd, 0), fetch + 64 * slot, NC > 2 && 64 * slot < half_bytes);
+                        __m512i w = few_ask(few_line_q6_k(p->line[n][i], odd, 0), f, fetch, half_bytes, slot, 32, ask);
                         EACH_COLUMN first[c] = _mm512_dpbusd_epi32(first[c], w, x4(f, c, at + 64 * g + 4 * i));
-                        w = few_beside(few_line_q6_k(p->line[n][i], odd, 1), fetch + 64 * slot + 64, NC > 2 && 64 * slot + 64 < half_bytes);
+                        w = few_ask(few_line_q6_k(p->line[n][i], odd, 1), f, fetch, half_bytes, slot + 1, 32, ask);
                         EACH_COLUMN second[c] = _mm512_dpbusd_epi32(second[c], w, x4(f, c, at + 64 * g + 32 + 4 * i));
                     }
                     __m512 s0 = signed_scales(p->scale[4 * g + half]), s1 = signed_scales(p->scale[4 * g + 2 + half]);
@@ -247,7 +247,8 @@ INLINE void few_codes(const uint8_t *p, const int bits, __m512i table, int g, in
     *second = _mm512_shuffle_epi8(table, *second);
 }
 
-INLINE void few_codes_n(const struct code_kind *k, const uint8_t *p, int64_t blocks, const struct few *f, const int bits, const bool scales16, const bool minimums, const int NC)
+INLINE void few_codes_n(const struct code_kind *k, const uint8_t *p, int64_t blocks, const struct few *f, const int bits, const bool scales16, const bool minimums, const int NC,
+                        const bool ask)
 {
     const __m512i table = lookup_table(k->values, !minimums);
     const int scales_at = bits == 4 ? 2048 : bits == 3 ? 1536 : 1024, d_at = scales_at + (scales16 ? 256 : 128), halves = scales16 ? 2 : 1, bytes = d_at + (minimums ? 128 : 64);
@@ -256,7 +257,7 @@ INLINE void few_codes_n(const struct code_kind *k, const uint8_t *p, int64_t blo
         __m512 u[8];
         EACH_COLUMN u[c] = _mm512_setzero_ps();
         for (int g = 0; g < 4; g++) {
-            few_ahead4(p, bytes, g, NC);
+            const uint8_t *quarter = p + g * QUARTER(bytes);
             __m512 total[8];
             UNROLL for (int half = 0; half < halves; half++)
             {
@@ -267,6 +268,7 @@ INLINE void few_codes_n(const struct code_kind *k, const uint8_t *p, int64_t blo
                 {
                     __m512i w0, w1;
                     few_codes(p, bits, table, g, i, &w0, &w1);
+                    w0 = few_ask(w0, f, quarter, QUARTER(bytes), i, 8, ask);
                     EACH_COLUMN first[c] = _mm512_dpbusd_epi32(first[c], w0, x4(f, c, at + 64 * g + 4 * i));
                     EACH_COLUMN second[c] = _mm512_dpbusd_epi32(second[c], w1, x4(f, c, at + 64 * g + 32 + 4 * i));
                 }
@@ -289,9 +291,9 @@ INLINE void few_codes_n(const struct code_kind *k, const uint8_t *p, int64_t blo
 }
 
 #define FEW_CODES(NAME, KIND, BITS, SCALES16, MINIMUMS)                                                                              \
-    INLINE void NAME##_n(const uint8_t *packed, int64_t n, const struct few *f, const int NC)                                        \
+    INLINE void NAME##_n(const uint8_t *packed, int64_t n, const struct few *f, const int NC, const bool ask)                        \
     {                                                                                                                                \
-        few_codes_n(infer_code_kind(KIND), packed, n, f, BITS, SCALES16, MINIMUMS, NC);                                              \
+        few_codes_n(infer_code_kind(KIND), packed, n, f, BITS, SCALES16, MINIMUMS, NC, ask);                                         \
     }                                                                                                                                \
     FEW_SIZES(NAME)
 FEW_CODES(few_q2_k, INFER_DTYPE_Q2_K, 2, true, true)
@@ -310,8 +312,8 @@ FEW_CODES(few_iq4_xs, INFER_DTYPE_IQ4_XS, 4, false, false)
 typedef void few_fn(const uint8_t *packed, int64_t blocks, const struct few *f);
 
 #define FEW_ROW(NAME) \
-    {NAME##_2, NAME##_4, NAME##_6, NAME##_8}
-static few_fn *const few_table[][4] = {
+    {NAME##_2, NAME##_4, NAME##_6, NAME##_8, NAME##_2_asking}
+static few_fn *const few_table[][5] = {
     FEW_ROW(few_q4_0), FEW_ROW(few_q4_1), FEW_ROW(few_q5_0), FEW_ROW(few_q5_1), FEW_ROW(few_q8_0), FEW_ROW(few_iq4_nl), FEW_ROW(few_mxfp4),
     FEW_ROW(few_q4_k), FEW_ROW(few_q5_k), FEW_ROW(few_q6_k), FEW_ROW(few_q2_k), FEW_ROW(few_q3_k), FEW_ROW(few_ternary), FEW_ROW(few_iq1_s),
     FEW_ROW(few_iq1_m), FEW_ROW(few_iq2_xxs), FEW_ROW(few_iq2_xs), FEW_ROW(few_iq3_xxs), FEW_ROW(few_iq3_s), FEW_ROW(few_iq4_xs),
@@ -348,14 +350,15 @@ static few_fn *const *few_of(enum infer_dtype t)
 static void few_columns(enum infer_dtype t, const uint8_t *packed, int64_t blocks, const struct columns *x, float *y, int64_t y_stride)
 {
     few_fn *const *sizes = few_of(t);
+    const bool early = prefetchers_stop_early();
     float dropped[16];
     for (int64_t first = 0; first < x->count; first += 8) {
         int count = x->count - first < 8 ? (int)(x->count - first) : 8, even = (count + 1) / 2 * 2;
-        struct few f;
+        struct few f = {.ahead = far_ahead(t, even)};
         for (int c = 0; c < even; c++) {
             f.x[c] = column(x, first + (c < count ? c : count - 1));
             f.y[c] = c < count ? y + (first + c) * y_stride : dropped;
         }
-        sizes[even / 2 - 1](packed, blocks, &f);
+        sizes[even == 2 && early ? 4 : even / 2 - 1](packed, blocks, &f);
     }
 }

@@ -88,7 +88,7 @@ INLINE __m512bh pair(const uint8_t *x)
 }
 
 // PANELS panels, panel_step bytes from one to the next, by NC columns.
-INLINE void tile(const uint8_t *panel, int64_t panel_step, int64_t pairs, const uint8_t *const *columns, float *y, int64_t y_stride, const int PANELS, const int NC, const bool ahead)
+INLINE void tile(const uint8_t *panel, int64_t panel_step, int64_t pairs, const uint8_t *const *columns, float *y, int64_t y_stride, const int PANELS, const int NC, const int ahead)
 {
     __m512 sum[2][8];
     const uint8_t *x[8];
@@ -102,8 +102,8 @@ INLINE void tile(const uint8_t *panel, int64_t panel_step, int64_t pairs, const 
         for (int p = 0; p < PANELS; p++) {
             const uint8_t *line = panel + p * panel_step + 64 * k;
             w[p] = (__m512bh)_mm512_loadu_si512(line);
-            if (ahead)
-                _mm_prefetch((const char *)line + BF16_AHEAD, _MM_HINT_T0);
+            if (ahead > 0)
+                _mm_prefetch((const char *)line + ahead, _MM_HINT_T0);
         }
         for (int c = 0; c < NC; c++) {
             __m512bh v = pair(x[c] + 4 * k);
@@ -122,21 +122,28 @@ typedef void tile_fn(const uint8_t *panel, int64_t panel_step, int64_t pairs, co
     {                                                                                                                                     \
         tile(panel, panel_step, pairs, x, y, y_stride, PANELS, NC, AHEAD);                                                                \
     }
-TILE(tile_1x1, 1, 1, false)
-TILE(tile_1x2, 1, 2, false)
-TILE(tile_1x4, 1, 4, false)
-TILE(tile_1x8, 1, 8, false)
-TILE(tile_2x1, 2, 1, false)
-TILE(tile_2x2, 2, 2, true)
-TILE(tile_2x4, 2, 4, true)
-TILE(tile_2x8, 2, 8, true)
-TILE(tile_2x8_again, 2, 8, false)
+TILE(tile_1x1, 1, 1, 0)
+TILE(tile_1x1_asking, 1, 1, NEAR_AHEAD)
+TILE(tile_1x2, 1, 2, 0)
+TILE(tile_1x4, 1, 4, 0)
+TILE(tile_1x8, 1, 8, 0)
+TILE(tile_2x1, 2, 1, 0)
+TILE(tile_2x2, 2, 2, BF16_AHEAD)
+TILE(tile_2x4, 2, 4, BF16_AHEAD)
+TILE(tile_2x8, 2, 8, BF16_AHEAD)
+TILE(tile_2x8_again, 2, 8, 0)
 
 static tile_fn *const tiles[2][4] = {{tile_1x1, tile_1x2, tile_1x4, tile_1x8}, {tile_2x1, tile_2x2, tile_2x4, tile_2x8}};
 
 // All columns by panels that are one after the other.
 static void multiply(const uint8_t *panel, int64_t panel_step, int64_t count, int64_t pairs, const struct columns *x, float *y, int64_t y_stride)
 {
+    if (x->count == 1 && prefetchers_stop_early()) { // one stream
+        const uint8_t *in = column(x, 0);
+        for (int64_t p = 0; p < count; p++)
+            tile_1x1_asking(panel + p * panel_step, panel_step, pairs, &in, y + p * PANEL_ROWS, y_stride);
+        return;
+    }
     for (int32_t c = 0; c < x->count;) {
         int size = x->count - c >= 8 ? 3 : x->count - c >= 4 ? 2 : x->count - c >= 2 ? 1 : 0;
         const uint8_t *in[8];

@@ -131,6 +131,10 @@ void infer_cut_segments(struct device *d);
 void infer_run_recurrent(struct device *d, int32_t step, int thread);
 int infer_cpu_run(void *device, const struct infer_batch *batch, struct infer_result *result);
 
+// The panels of a MATMUL step that a thread computes first, if it comes in time.
+struct panels { int64_t from, to; };
+struct panels infer_first_share(const struct device *d, int32_t step, int thread);
+
 static inline const struct infer_tensor *tensor_at(const struct device *d, int32_t i) { return &d->plan.tensors[i]; }
 static inline float *activation(const struct device *d, int32_t i, int64_t row)
 {

@@ -354,8 +354,8 @@ static inline v16 load_weights_n(enum infer_dtype t, const uint8_t *at, int n)
     return t == INFER_DTYPE_F16 ? v_load_f16(half) : v_load_bf16(half);
 }
 
-// R rows x C columns of a float product, sums in registers. Bytes from row to row, and from 16 weights of a row to its next 16.
-#define FLOAT_TILE(NAME, R, C)                                                                                                   \
+// R rows x C columns of a float product, sums in registers; ASK: of rows side by side, for weights before their use. Bytes from row to row, and from 16 weights of a row to its next 16.
+#define FLOAT_TILE(NAME, R, C, ASK)                                                                                                \
     static void NAME(enum infer_dtype t, const uint8_t *w, int64_t row, int64_t chunk, int64_t cols, const float *const *x, float *y, int64_t y_stride) \
     {                                                                                                                            \
         v16 sum[R][C];                                                                                                           \
@@ -366,6 +366,8 @@ static inline v16 load_weights_n(enum infer_dtype t, const uint8_t *at, int n)
         for (; i + 16 <= cols; i += 16, w += chunk)                                                                              \
             for (int r = 0; r < R; r++) {                                                                                        \
                 v16 a = load_weights(t, w + r * row);                                                                            \
+                if (ASK && (r % 2 == 0 || row == 64))                                                                            \
+                    __builtin_prefetch(w + r * row + NEAR_AHEAD, 0, 2);                                                          \
                 for (int c = 0; c < C; c++)                                                                                      \
                     sum[r][c] = v_fma(a, v_load(x[c] + i), sum[r][c]);                                                           \
             }                                                                                                                    \
@@ -379,13 +381,15 @@ static inline v16 load_weights_n(enum infer_dtype t, const uint8_t *at, int n)
             for (int c = 0; c < C; c++)                                                                                          \
                 y[c * y_stride + r] = v_sum(sum[r][c]);                                                                          \
     }
-FLOAT_TILE(float_tile_1x1, 1, 1)
-FLOAT_TILE(float_tile_4x1, 4, 1)
-FLOAT_TILE(float_tile_4x4, 4, 4)
+FLOAT_TILE(float_tile_1x1, 1, 1, false)
+FLOAT_TILE(float_tile_4x1, 4, 1, false)
+FLOAT_TILE(float_tile_4x1_asking, 4, 1, true)
+FLOAT_TILE(float_tile_4x4, 4, 4, false)
 
 // Rows of a float product, as they lie in the file or four side by side (infer_pack); `row` and `chunk` as in the tiles.
 static void rows_float_tiles(const struct weight *w, const uint8_t *first, int64_t row, int64_t chunk, int64_t group, int64_t rows, const struct columns *x, float *y, int64_t y_stride)
 {
+    const bool ask = w->packed && x->count == 1 && prefetchers_stop_early();
     for (int64_t c = 0; c < x->count;) {
         int wide = x->count - c >= 4 ? 4 : 1;
         const float *in[4];
@@ -400,7 +404,7 @@ static void rows_float_tiles(const struct weight *w, const uint8_t *first, int64
                 r++;
                 continue;
             }
-            (wide == 4 ? float_tile_4x4 : float_tile_4x1)(w->dtype, at, row, chunk, w->cols, in, out, y_stride);
+            (wide == 4 ? float_tile_4x4 : ask ? float_tile_4x1_asking : float_tile_4x1)(w->dtype, at, row, chunk, w->cols, in, out, y_stride);
             r += 4;
         }
         c += wide;

@@ -6,6 +6,7 @@
 #include <time.h>
 
 #include "cpu_device.h"
+#include "cpu_fetch.h"
 
 static int64_t rows_now(const struct device *d, uint32_t kind)
 {
@@ -16,13 +17,15 @@ static int64_t rows_now(const struct device *d, uint32_t kind)
     }
 }
 
+static int64_t share_start(const struct device *d, int thread, int64_t units) { return units * thread / d->active; }
+
 // The next unit of a step that has `units`; -1 when none is left. Each thread owns a contiguous share, so that it reads
 // weights as one stream, which the processor fetches ahead; who is done takes from the others' shares.
 static int64_t take_share(struct device *d, int32_t step, int thread, int64_t units)
 {
     for (int i = 0; i < d->active; i++) {
         int owner = thread + i < d->active ? thread + i : thread + i - d->active;
-        int64_t from = units * owner / d->active, count = units * (owner + 1) / d->active - from;
+        int64_t from = share_start(d, owner, units), count = share_start(d, owner + 1, units) - from;
         atomic_int *c = counter(d, owner, step);
         if (atomic_load_explicit(c, memory_order_relaxed) >= count)
             continue;
@@ -340,13 +343,24 @@ static struct columns input_columns(const struct device *d, const struct step *s
     return (struct columns){d->forms[s->form_buffer].data, act_stride(d->weights[op->in[1]].form, t->cols), NULL, 0};
 }
 
+// Columns of a product, without its second terms.
+static int64_t product_columns(const struct device *d, const struct infer_op *op) { return rows_now(d, tensor_at(d, op->out)->rows_kind); }
+
+struct panels infer_first_share(const struct device *d, int32_t step, int thread)
+{
+    const struct infer_op *op = &d->plan.ops[d->steps[step].op];
+    const struct weight *w = &d->weights[op->in[1]];
+    int64_t columns = product_columns(d, op), chunk = panels_a_chunk(d, w, columns), chunks = columns > 0 ? (w->panels + chunk - 1) / chunk : 0;
+    return (struct panels){share_start(d, thread, chunks) * chunk, smaller(share_start(d, thread + 1, chunks) * chunk, w->panels)};
+}
+
 static void run_matmul(struct device *d, int32_t step, int thread)
 {
     const struct step *s = &d->steps[step];
     const struct infer_op *op = &d->plan.ops[s->op];
     struct product_job job = {op, &d->weights[op->in[1]], op->in[4] >= 0 ? &d->weights[op->in[4]] : NULL, 0, input_columns(d, s, op), NULL,
                               vector_or_null(d, op->in[2]), vector_or_null(d, op->in[5]), s->terms};
-    job.x.count = (int32_t)rows_now(d, tensor_at(d, op->out)->rows_kind) * job.terms;
+    job.x.count = (int32_t)product_columns(d, op) * job.terms;
     int64_t chunk = panels_a_chunk(d, job.w, job.x.count / job.terms), chunks = job.x.count > 0 ? (job.w->panels + chunk - 1) / chunk : 0;
     for (int64_t at; (at = take_share(d, step, thread, chunks)) >= 0;)
         product_chunk(d, &job, at * chunk, smaller(chunk, job.w->panels - at * chunk), d->scratch[thread]);
@@ -583,33 +597,86 @@ static int64_t clock_ns(void)
     return t.tv_sec * 1000000000LL + t.tv_nsec;
 }
 
+// A thread's way through the stages of a run.
+struct way {
+    struct device *device;
+    int thread;
+    int32_t end;           // stages before it are run
+    int32_t stage, follow; // the one that was run, and how many small ones after it belong to the same barrier
+    int64_t followed_ns;   // the first thread's time in those
+    struct fetch ahead;
+};
+
+// A stage whose rows are too few to share out costs a barrier less where the last thread at the one before computes it.
+static int32_t small_stages(const struct device *d, int32_t from, int32_t end)
+{
+    int32_t i = from;
+    while (i < end && d->stages[i].row_local && rows_now(d, d->stages[i].rows_kind) <= 1)
+        i++;
+    return i - from;
+}
+
+static void add_time(struct device *d, const struct stage *g, int64_t ns) { d->timing.ops_ns[d->plan.ops[d->steps[g->first + g->count - 1].op].kind & 31] += ns; }
+
+static void run_small_stages(void *way)
+{
+    struct way *w = way;
+    struct device *d = w->device;
+    int64_t since = w->thread == 0 && w->follow > 0 ? clock_ns() : 0;
+    for (int32_t i = w->stage + 1; i <= w->stage + w->follow; i++) {
+        run_rows(d, &d->stages[i]);
+        if (w->thread != 0)
+            continue;
+        int64_t now = clock_ns();
+        add_time(d, &d->stages[i], now - since);
+        w->followed_ns += now - since;
+        since = now;
+    }
+}
+
+static bool fetch_meanwhile(void *way) { return infer_fetch_more(&((struct way *)way)->ahead); }
+
+// Runs one stage and meets the others, the small stages after it included. Returns the time after that, of the first thread.
+static int64_t run_stage(struct way *w, int64_t since)
+{
+    struct device *d = w->device;
+    const struct stage *g = &d->stages[w->stage];
+    if (g->row_local)
+        run_rows(d, g);
+    else
+        for (int32_t j = g->first; j < g->first + g->count; j++)
+            run_step(d, j, w->thread);
+    w->follow = small_stages(d, w->stage + 1, w->end);
+    w->followed_ns = 0;
+    const struct stage *last = g + w->follow;
+    infer_fetch_from(&w->ahead, last->first + last->count);
+    if (w->thread != 0) {
+        infer_team_barrier(d->team, run_small_stages, fetch_meanwhile, w);
+        return 0;
+    }
+    if (d->batch->cancel && __atomic_load_n(d->batch->cancel, __ATOMIC_RELAXED))
+        atomic_store_explicit(&d->abandon, w->stage + 1, memory_order_relaxed);
+    int64_t now = clock_ns();
+    add_time(d, g, now - since);
+    infer_team_barrier(d->team, run_small_stages, fetch_meanwhile, w);
+    since = clock_ns();
+    d->wait_ns += since - now - w->followed_ns;
+    return since;
+}
+
 static void walk(void *device, int thread)
 {
     struct device *d = device;
+    struct way w = {.device = d, .thread = thread};
     int64_t since = thread == 0 ? clock_ns() : 0;
-    int32_t end = d->batch->part == INFER_PART_MODEL ? d->feed_stage : d->batch->part == INFER_PART_FEED ? d->predict_stage : d->stage_count;
-    for (int32_t i = d->batch->part == INFER_PART_PREDICT ? d->feed_stage : 0; i < end; i++) {
-        const struct stage *g = &d->stages[i];
-        if (g->row_local)
-            run_rows(d, g);
-        else
-            for (int32_t j = g->first; j < g->first + g->count; j++)
-                run_step(d, j, thread);
-        if (thread == 0) {
-            if (d->batch->cancel && __atomic_load_n(d->batch->cancel, __ATOMIC_RELAXED))
-                atomic_store_explicit(&d->abandon, i + 1, memory_order_relaxed);
-            int64_t now = clock_ns();
-            d->timing.ops_ns[d->plan.ops[d->steps[g->first + g->count - 1].op].kind & 31] += now - since;
-            infer_team_barrier(d->team);
-            since = clock_ns();
-            d->wait_ns += since - now;
-        } else {
-            infer_team_barrier(d->team);
-        }
+    w.end = d->batch->part == INFER_PART_MODEL ? d->feed_stage : d->batch->part == INFER_PART_FEED ? d->predict_stage : d->stage_count;
+    infer_fetch_start(&w.ahead, d, thread, w.end < d->stage_count ? d->stages[w.end].first : d->step_count);
+    for (w.stage = d->batch->part == INFER_PART_PREDICT ? d->feed_stage : 0; w.stage < w.end; w.stage += 1 + w.follow) {
+        since = run_stage(&w, since);
         // A thread that is late to look must not take the end after a later stage for the end after this one: the first would then
         // wait for it at a barrier that it never reaches.
         int last = atomic_load_explicit(&d->abandon, memory_order_relaxed);
-        if (last != 0 && last <= i + 1)
+        if (last != 0 && last <= w.stage + 1)
             return;
     }
 }

@@ -54,12 +54,13 @@ _Static_assert(MAX_THREADS < JOB_STEP, "a run's word holds its threads");
 
 struct member { struct team *team; int index; };
 
-static void wait_while(atomic_int *at, int value, atomic_int *sleepers, int spins)
+static void wait_while(atomic_int *at, int value, atomic_int *sleepers, int spins, bool (*idle)(void *arg), void *arg)
 {
     for (int i = 0; i < spins; i++) {
         if (atomic_load_explicit(at, memory_order_acquire) != value)
             return;
-        RELAX();
+        if (!idle || !idle(arg))
+            RELAX();
     }
     atomic_fetch_add(sleepers, 1);
     while (atomic_load(at) == value)
@@ -67,20 +68,25 @@ static void wait_while(atomic_int *at, int value, atomic_int *sleepers, int spin
     atomic_fetch_sub(sleepers, 1);
 }
 
-void infer_team_barrier(struct team *t)
+void infer_team_barrier(struct team *t, void (*last)(void *arg), bool (*idle)(void *arg), void *arg)
 {
     int size = atomic_load_explicit(&t->job, memory_order_relaxed) % JOB_STEP;
-    if (size == 1)
+    if (size == 1) {
+        if (last)
+            last(arg);
         return;
+    }
     int phase = atomic_load_explicit(&t->phase, memory_order_relaxed);
     if (atomic_fetch_add(&t->arrived, 1) == size - 1) {
+        if (last)
+            last(arg);
         atomic_store_explicit(&t->arrived, 0, memory_order_relaxed);
         atomic_store(&t->phase, phase + 1);
         if (atomic_load(&t->sleepers) > 0)
             wake(&t->phase);
         return;
     }
-    wait_while(&t->phase, phase, &t->sleepers, SPINS_AT_BARRIER);
+    wait_while(&t->phase, phase, &t->sleepers, SPINS_AT_BARRIER, idle, arg);
 }
 
 static void *member_main(void *arg)
@@ -89,14 +95,14 @@ static void *member_main(void *arg)
     free(arg);
     int seen = 0;
     for (;;) {
-        wait_while(&m.team->job, seen, &m.team->job_sleepers, atomic_load_explicit(&m.team->patience, memory_order_relaxed));
+        wait_while(&m.team->job, seen, &m.team->job_sleepers, atomic_load_explicit(&m.team->patience, memory_order_relaxed), NULL, NULL);
         seen = atomic_load(&m.team->job);
         if (seen < 0)
             return NULL;
         if (m.index >= seen % JOB_STEP)
             continue;
         m.team->work(m.team->arg, m.index);
-        infer_team_barrier(m.team);
+        infer_team_barrier(m.team, NULL, NULL, NULL);
     }
 }
 
@@ -173,5 +179,5 @@ void infer_team_run(struct team *t, int threads, void (*work)(void *arg, int thr
     if ((threads > 1 || next < last) && atomic_load(&t->job_sleepers) > 0)
         wake(&t->job);
     work(arg, 0);
-    infer_team_barrier(t);
+    infer_team_barrier(t, NULL, NULL, NULL);
 }
