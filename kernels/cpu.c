@@ -72,6 +72,7 @@ void infer_device_free(void *p)
 
 static const struct cpu_variant *const variants[] = { // best first
 #if defined(__x86_64__)
+    &infer_cpu_amx,
     &infer_cpu_avx512bf16,
     &infer_cpu_avx512,
     &infer_cpu_vnni256,

@@ -158,7 +158,7 @@ struct cpu_variant {
 // The reference product, for types that a variant has no kernel for.
 void infer_ref_product(const struct weight *w, int64_t mat, int64_t first_panel, int64_t count, const struct columns *x, float *y, int64_t y_stride, uint8_t *scratch);
 
-extern const struct cpu_variant infer_cpu_ref, infer_cpu_avx2, infer_cpu_avxvnni, infer_cpu_vnni256, infer_cpu_avx512, infer_cpu_avx512bf16, infer_cpu_neon, infer_cpu_neon_i8mm;
+extern const struct cpu_variant infer_cpu_ref, infer_cpu_avx2, infer_cpu_avxvnni, infer_cpu_vnni256, infer_cpu_avx512, infer_cpu_avx512bf16, infer_cpu_amx, infer_cpu_neon, infer_cpu_neon_i8mm;
 
 // The best variant this CPU has, or the one of that name; NULL where the name is unknown or not supported.
 const struct cpu_variant *infer_cpu_variant(const char *name);

@@ -1,0 +1,16 @@
+// cpu_amx.h - products of many columns by the processor's matrix unit (AMX), for the variant amx.
+#ifndef INFER_CPU_AMX_H
+#define INFER_CPU_AMX_H
+
+#include "cpu.h"
+
+// Whether the processor has AMX for 8-bit integers and bf16, and the system lets this process use it.
+bool infer_amx_supported(void);
+
+#define AMX_COLUMNS 8 // from so many on it is faster than the vectors' products
+
+// cpu.h's product for quantized forms, with the bits of all other variants; scratch: infer_amx_scratch bytes.
+void infer_amx_product(const struct weight *w, int64_t mat, int64_t first_panel, int64_t count, const struct columns *x, float *y, int64_t y_stride, uint8_t *scratch);
+int64_t infer_amx_scratch(int64_t cols);
+
+#endif

@@ -1,0 +1,511 @@
+// cpu_amx_amd64.c - integer products by the matrix unit (AMX), for the variant amx.
+//
+// A product runs in slices of 256 weight columns. Of each slice the panels are unpacked to 8 bits, as tiles of 16 rows by 64 columns;
+// then tiles of up to 16 activation columns pass, each gathered once for all panels. The unit's integer sums go through the
+// first-level cache to vectors, which do the float steps in the order of the other variants. While vectors work on one step's sums
+// the unit computes the next one's: its instructions run in their order, so the next step's are issued before this one's are stored.
+
+#pragma GCC target("avx512f,avx512bw,avx512dq,avx512vl,avx512vnni,avx2,fma,f16c")
+
+#include <stdatomic.h>
+#include <stddef.h>
+
+#include "cpu_amx.h"
+#include "cpu_amx_tiles.h"
+#include "cpu_avx512_unpack.h"
+
+#ifdef __linux__
+#include <cpuid.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+#endif
+
+// ---- detection ----
+
+#ifdef __linux__
+#define ARCH_REQ_XCOMP_PERM 0x1023
+#define XFEATURE_XTILEDATA 18
+
+static bool processor_has_amx(void)
+{
+    const unsigned bf16 = 1u << 22, tile = 1u << 24, int8 = 1u << 25, osxsave = 1u << 27;
+    unsigned a, b, c, d;
+    if (!__get_cpuid(1, &a, &b, &c, &d) || !(c & osxsave))
+        return false;
+    if (!__get_cpuid_count(7, 0, &a, &b, &c, &d) || (d & (bf16 | tile | int8)) != (bf16 | tile | int8))
+        return false;
+    unsigned enabled, high;
+    __asm__ volatile("xgetbv" : "=a"(enabled), "=d"(high) : "c"(0));
+    if ((enabled >> 17 & 3) != 3) // the system saves shapes and registers
+        return false;
+    // Palette 1: 8 registers of 16 rows of 64 bytes.
+    return __get_cpuid_count(0x1d, 1, &a, &b, &c, &d) && a >> 16 == TILE_BYTES && b >> 16 >= 8 && (b & 0xffff) == 64 && (c & 0xffff) == 16;
+}
+
+bool infer_amx_supported(void)
+{
+    static atomic_int known; // 0: not asked yet, 1: no, 2: yes
+    int answer = atomic_load_explicit(&known, memory_order_relaxed);
+    if (answer == 0) {
+        answer = processor_has_amx() && syscall(SYS_arch_prctl, ARCH_REQ_XCOMP_PERM, XFEATURE_XTILEDATA) == 0 ? 2 : 1;
+        atomic_store_explicit(&known, answer, memory_order_relaxed);
+    }
+    return answer == 2;
+}
+#else
+bool infer_amx_supported(void) { return false; }
+#endif
+
+// ---- a slice ----
+
+#define SLICE 256      // weight columns
+#define SLICE_GROUPS 8 // of 32
+
+// 16 rows of a slice of the 256 family. Each weight is multiplied by its scale, of 16 or 32 columns, and cut in two bytes:
+// scale*q = 256*high + low. So 64 columns are one step whatever their scales; where scale*q fits in a byte, low is signed and all there is.
+struct block256 {
+    uint8_t low[4][16][64];
+    int8_t high[4][16][64];
+    float d[16], dmin[16];
+    int16_t min[8][16][2];
+};
+
+// Up to 16 activation columns of a slice.
+struct columns256 {
+    int8_t q[4][16][64];
+    float d[16][4];
+    float ds[16];
+    int16_t sums[16][16]; // as the type's minimums want them: of 16 columns, or of 32
+};
+struct columns32 {
+    int8_t q[4][16][64]; // a line: two groups of 32
+    float d[16][SLICE_GROUPS], ds[16][SLICE_GROUPS];
+};
+
+struct work {
+    union {
+        struct block256 blocks[PRODUCT_PANELS];
+        struct panel32 groups[PRODUCT_PANELS][SLICE_GROUPS]; // q without the 128
+    };
+    union {
+        struct columns256 of256[2];
+        struct columns32 of32[2];
+    };
+    uint8_t sums[4][TILE_BYTES]; // of registers 0 to 3
+    struct panel256 panel;
+};
+
+struct slice {
+    struct work *work;
+    const struct columns *x;
+    int64_t at;       // bytes from a column's start to the slice
+    int32_t tile;     // activation columns of each tile; the last one's may be fewer
+    int32_t tiles;
+    int64_t panels, groups;
+    float *y;         // of the first panel and column
+    int64_t y_stride;
+    __mmask16 again;  // 0 in the first slice: y has nothing yet
+};
+
+INLINE int32_t columns_of(const struct slice *s, int32_t tile)
+{
+    int32_t left = s->x->count - tile * s->tile;
+    return left < s->tile ? left : s->tile;
+}
+
+// ---- 256 columns with one scale, or more than one ----
+
+// Sums start at numbers whose last bits are a float's integer part, so that they are floats when they are stored: low ones around
+// LOW_START with a step of 1, high ones around HIGH_START with a step of 256. Neither leaves its binade: they are below 2^22 steps.
+#define LOW_START 0x1.8p23f
+#define HIGH_START 0x1.8p31f
+static const float start_low[16] __attribute__((aligned(64))) = {LOW_START, LOW_START, LOW_START, LOW_START, LOW_START, LOW_START, LOW_START, LOW_START,
+                                                                LOW_START, LOW_START, LOW_START, LOW_START, LOW_START, LOW_START, LOW_START, LOW_START};
+static const float start_high[16] __attribute__((aligned(64))) = {HIGH_START, HIGH_START, HIGH_START, HIGH_START, HIGH_START, HIGH_START, HIGH_START, HIGH_START,
+                                                                 HIGH_START, HIGH_START, HIGH_START, HIGH_START, HIGH_START, HIGH_START, HIGH_START, HIGH_START};
+
+// Starts the sums of 64 columns, in registers 2*set and 2*set + 1.
+INLINE void multiply64(const struct block256 *w, const struct columns256 *x, const int g, const int set, const bool two)
+{
+    if (set == 0) {
+        TILE_LOAD(4, x->q[g], 64);
+        TILE_LOAD(0, start_low, 0);
+        TILE_LOAD(6, w->low[g], 64);
+        if (!two) {
+            TILE_DOT_SIGNED(0, 4, 6);
+            return;
+        }
+        TILE_DOT_UNSIGNED(0, 4, 6);
+        TILE_LOAD(1, start_high, 0);
+        TILE_LOAD(7, w->high[g], 64);
+        TILE_DOT_SIGNED(1, 4, 7);
+    } else {
+        TILE_LOAD(5, x->q[g], 64);
+        TILE_LOAD(2, start_low, 0);
+        TILE_LOAD(6, w->low[g], 64);
+        if (!two) {
+            TILE_DOT_SIGNED(2, 5, 6);
+            return;
+        }
+        TILE_DOT_UNSIGNED(2, 5, 6);
+        TILE_LOAD(3, start_high, 0);
+        TILE_LOAD(7, w->high[g], 64);
+        TILE_DOT_SIGNED(3, 5, 7);
+    }
+}
+
+// u += sum of 64 columns * their activations' scale. The sum is rounded once, as the integer's conversion would.
+INLINE void weigh64(__m512 *u, uint8_t (*sums)[TILE_BYTES], const struct columns256 *x, const int g, const int set, const bool two, const int NC)
+{
+    if (set == 0) {
+        TILE_STORE(0, sums[0], 64);
+        if (two)
+            TILE_STORE(1, sums[1], 64);
+    } else {
+        TILE_STORE(2, sums[2], 64);
+        if (two)
+            TILE_STORE(3, sums[3], 64);
+    }
+    UNROLL for (int c = 0; c < NC; c++)
+    {
+        __m512 low = _mm512_load_ps(sums[2 * set] + 64 * c), total;
+        if (two) // the difference is a multiple of 256, and exact
+            total = _mm512_add_ps(_mm512_sub_ps(_mm512_load_ps(sums[2 * set + 1] + 64 * c), _mm512_set1_ps(HIGH_START + LOW_START)), low);
+        else
+            total = _mm512_sub_ps(low, _mm512_set1_ps(LOW_START));
+        u[c] = _mm512_fmadd_ps(total, _mm512_set1_ps(x->d[c][g]), u[c]);
+    }
+}
+
+// y += d * u - dmin * (minimums . sums) * ds
+INLINE void finish256(const struct slice *s, const struct block256 *w, const struct columns256 *x, const __m512 *u, float *y, int32_t have, const int minimum_lines, const int NC)
+{
+    __m512 d = _mm512_load_ps(w->d), dmin = _mm512_load_ps(w->dmin);
+    UNROLL for (int c = 0; c < NC; c++)
+    {
+        if (c >= have)
+            break;
+        __m512 f = _mm512_fmadd_ps(d, u[c], _mm512_maskz_loadu_ps(s->again, y + c * s->y_stride));
+        if (minimum_lines > 0) {
+            __m512i m = _mm512_setzero_si512();
+            UNROLL for (int j = 0; j < minimum_lines; j++) m = _mm512_dpwssd_epi32(m, _mm512_load_si512(w->min[j]), broadcast4(x->sums[c] + 2 * j));
+            f = _mm512_fnmadd_ps(dmin, _mm512_mul_ps(_mm512_cvtepi32_ps(m), _mm512_set1_ps(x->ds[c])), f);
+        }
+        _mm512_storeu_ps(y + c * s->y_stride, f);
+    }
+}
+
+// Columns from..to of a tile.
+INLINE void gather256(const struct slice *s, int32_t tile, int32_t from, int32_t to, const int minimum_lines, struct columns256 *out)
+{
+    for (int32_t c = from; c < to; c++) {
+        const struct act256 *a = (const struct act256 *)((const uint8_t *)column(s->x, (int64_t)tile * s->tile + c) + s->at);
+        UNROLL for (int g = 0; g < 4; g++) _mm512_store_si512(out->q[g][c], _mm512_loadu_si512(a->q + 64 * g));
+        _mm_store_ps(out->d[c], _mm_loadu_ps(a->d));
+        if (minimum_lines == 0)
+            continue;
+        out->ds[c] = a->ds;
+        if (minimum_lines == 4)
+            _mm_store_si128((void *)out->sums[c], _mm_loadu_si128((const void *)a->sum32));
+        else
+            _mm256_store_si256((void *)out->sums[c], _mm256_loadu_si256((const void *)a->sum16));
+    }
+}
+
+INLINE void slice256(const struct slice *s, const bool two, const int minimum_lines, const int NC)
+{
+    struct work *k = s->work;
+    struct columns256 *x = &k->of256[0], *next = &k->of256[1];
+    gather256(s, 0, 0, columns_of(s, 0), minimum_lines, x);
+    multiply64(&k->blocks[0], x, 0, 0, two);
+    for (int32_t t = 0; t < s->tiles; t++) {
+        bool last = t + 1 == s->tiles;
+        int32_t have = columns_of(s, t), coming = last ? 0 : columns_of(s, t + 1);
+        for (int64_t p = 0; p < s->panels; p++) {
+            const struct block256 *w = &k->blocks[p];
+            __m512 u[16];
+            UNROLL for (int c = 0; c < NC; c++) u[c] = _mm512_setzero_ps();
+            multiply64(w, x, 1, 1, two);
+            weigh64(u, k->sums, x, 0, 0, two, NC);
+            multiply64(w, x, 2, 0, two);
+            weigh64(u, k->sums, x, 1, 1, two, NC);
+            multiply64(w, x, 3, 1, two);
+            weigh64(u, k->sums, x, 2, 0, two, NC);
+            gather256(s, t + 1, (int32_t)(coming * p / s->panels), (int32_t)(coming * (p + 1) / s->panels), minimum_lines, next);
+            if (p + 1 < s->panels)
+                multiply64(w + 1, x, 0, 0, two);
+            else if (!last)
+                multiply64(&k->blocks[0], next, 0, 0, two);
+            weigh64(u, k->sums, x, 3, 1, two, NC);
+            finish256(s, w, x, u, s->y + (int64_t)t * s->tile * s->y_stride + p * PANEL_ROWS, have, minimum_lines, NC);
+        }
+        struct columns256 *swap = x;
+        x = next;
+        next = swap;
+    }
+}
+
+// ---- a scale every 32 columns ----
+
+enum scales32 { ONE_SCALE, WITH_MINIMUM, TWO_HALVES };
+
+// Starts the sums of one group; of two halves, in registers 2*set and 2*set + 1.
+INLINE void multiply32(const struct panel32 *w, const struct columns32 *x, int64_t t, const int set, const enum scales32 kind)
+{
+    const int8_t *q = x->q[t / 2][0] + 32 * (t % 2);
+    if (set == 0) {
+        TILE_ZERO(0);
+        TILE_LOAD(4, q, 64);
+        TILE_LOAD(6, w[t].q[0], 64);
+        TILE_DOT_SIGNED(0, 4, 6);
+        if (kind != TWO_HALVES)
+            return;
+        TILE_ZERO(1);
+        TILE_LOAD(5, q + 16, 64);
+        TILE_LOAD(7, w[t].q[4], 64);
+        TILE_DOT_SIGNED(1, 5, 7);
+    } else {
+        TILE_ZERO(2);
+        TILE_LOAD(5, q, 64);
+        TILE_LOAD(7, w[t].q[0], 64);
+        TILE_DOT_SIGNED(2, 5, 7);
+        if (kind != TWO_HALVES)
+            return;
+        TILE_ZERO(3);
+        TILE_LOAD(4, q + 16, 64);
+        TILE_LOAD(6, w[t].q[4], 64);
+        TILE_DOT_SIGNED(3, 4, 6);
+    }
+}
+
+INLINE void weigh32(__m512 *f, uint8_t (*sums)[TILE_BYTES], const struct panel32 *w, const struct columns32 *x, int64_t t, const int set, const enum scales32 kind, const int NC)
+{
+    if (set == 0) {
+        TILE_STORE(0, sums[0], 64);
+        if (kind == TWO_HALVES)
+            TILE_STORE(1, sums[1], 64);
+    } else {
+        TILE_STORE(2, sums[2], 64);
+        if (kind == TWO_HALVES)
+            TILE_STORE(3, sums[3], 64);
+    }
+    __m512 d = _mm512_load_ps(w[t].d[0]), d1 = _mm512_load_ps(w[t].d[1]), m = _mm512_load_ps(w[t].m);
+    __mmask16 same = _mm512_cmp_ps_mask(d, d1, _CMP_EQ_OQ);
+    UNROLL for (int c = 0; c < NC; c++)
+    {
+        __m512i sum = _mm512_load_si512(sums[2 * set] + 64 * c);
+        __m512 dx = _mm512_set1_ps(x->d[c][t]);
+        if (kind == TWO_HALVES) {
+            __m512i second = _mm512_load_si512(sums[2 * set + 1] + 64 * c);
+            __m512 whole = _mm512_fmadd_ps(_mm512_cvtepi32_ps(_mm512_add_epi32(sum, second)), _mm512_mul_ps(d, dx), f[c]);
+            __m512 parts = _mm512_fmadd_ps(_mm512_cvtepi32_ps(sum), _mm512_mul_ps(d, dx), f[c]);
+            parts = _mm512_fmadd_ps(_mm512_cvtepi32_ps(second), _mm512_mul_ps(d1, dx), parts);
+            f[c] = _mm512_mask_blend_ps(same, parts, whole);
+            continue;
+        }
+        f[c] = _mm512_fmadd_ps(_mm512_cvtepi32_ps(sum), _mm512_mul_ps(d, dx), f[c]);
+        if (kind == WITH_MINIMUM)
+            f[c] = _mm512_fmadd_ps(m, _mm512_set1_ps(x->ds[c][t]), f[c]);
+    }
+}
+
+INLINE void gather32(const struct slice *s, int32_t tile, int32_t from, int32_t to, struct columns32 *out)
+{
+    for (int32_t c = from; c < to; c++) {
+        const struct act32 *a = (const struct act32 *)((const uint8_t *)column(s->x, (int64_t)tile * s->tile + c) + s->at);
+        for (int64_t t = 0; t < s->groups; t++) {
+            _mm256_store_si256((void *)(out->q[t / 2][c] + 32 * (t % 2)), _mm256_loadu_si256((const void *)a[t].q));
+            out->d[c][t] = a[t].d;
+            out->ds[c][t] = a[t].ds;
+        }
+    }
+}
+
+INLINE void slice32(const struct slice *s, const enum scales32 kind, const int NC)
+{
+    struct work *k = s->work;
+    struct columns32 *x = &k->of32[0], *next = &k->of32[1];
+    gather32(s, 0, 0, columns_of(s, 0), x);
+    multiply32(k->groups[0], x, 0, 0, kind);
+    for (int32_t t = 0; t < s->tiles; t++) {
+        bool last = t + 1 == s->tiles;
+        int32_t have = columns_of(s, t), coming = last ? 0 : columns_of(s, t + 1);
+        for (int64_t p = 0; p < s->panels; p++) {
+            const struct panel32 *w = k->groups[p];
+            float *y = s->y + (int64_t)t * s->tile * s->y_stride + p * PANEL_ROWS;
+            __m512 f[16];
+            UNROLL for (int c = 0; c < NC; c++) f[c] = _mm512_maskz_loadu_ps(c < have ? s->again : 0, y + c * s->y_stride);
+            gather32(s, t + 1, (int32_t)(coming * p / s->panels), (int32_t)(coming * (p + 1) / s->panels), next);
+            const struct panel32 *following = p + 1 < s->panels ? k->groups[p + 1] : last ? NULL : k->groups[0];
+            const struct columns32 *with = p + 1 < s->panels ? x : next;
+            for (int64_t g = 0; g < s->groups; g += 2) {
+                if (g + 1 < s->groups)
+                    multiply32(w, x, g + 1, 1, kind);
+                weigh32(f, k->sums, w, x, g, 0, kind, NC);
+                if (g + 2 < s->groups)
+                    multiply32(w, x, g + 2, 0, kind);
+                else if (following)
+                    multiply32(following, with, 0, 0, kind);
+                if (g + 1 < s->groups)
+                    weigh32(f, k->sums, w, x, g + 1, 1, kind, NC);
+            }
+            UNROLL for (int c = 0; c < NC; c++)
+                if (c < have)
+                    _mm512_storeu_ps(y + c * s->y_stride, f[c]);
+        }
+        struct columns32 *swap = x;
+        x = next;
+        next = swap;
+    }
+}
+
+// ---- choice ----
+
+typedef void slice_fn(const struct slice *s);
+#define SLICES(NAME, CALL, ...)                                              \
+    static void NAME##_4(const struct slice *s) { CALL(s, __VA_ARGS__, 4); }   \
+    static void NAME##_8(const struct slice *s) { CALL(s, __VA_ARGS__, 8); }   \
+    static void NAME##_12(const struct slice *s) { CALL(s, __VA_ARGS__, 12); } \
+    static void NAME##_16(const struct slice *s) { CALL(s, __VA_ARGS__, 16); } \
+    static slice_fn *const NAME[4] = {NAME##_4, NAME##_8, NAME##_12, NAME##_16};
+SLICES(plain32, slice32, ONE_SCALE)
+SLICES(minimum32, slice32, WITH_MINIMUM)
+SLICES(halves32, slice32, TWO_HALVES)
+SLICES(one256, slice256, false, 0)
+SLICES(one256_minimums16, slice256, false, 8)
+SLICES(two256, slice256, true, 0)
+SLICES(two256_minimums, slice256, true, 4)
+
+// Whether scale*q of a type fits in a signed byte.
+static bool one_byte(enum infer_dtype t) { return t == INFER_DTYPE_Q2_K || t == INFER_DTYPE_TQ1_0 || t == INFER_DTYPE_TQ2_0; }
+
+static slice_fn *const *slices_of(const struct weight *w)
+{
+    struct panel_kind kind = infer_panel_kind(w->dtype);
+    if (w->form == FORM_32)
+        return kind.halves ? halves32 : kind.minimums ? minimum32 : plain32;
+    if (one_byte(w->dtype))
+        return kind.minimums ? one256_minimums16 : one256;
+    return kind.minimums ? two256_minimums : two256;
+}
+
+// ---- weights of a slice ----
+
+// Bytes of scale*q of a line: 16-bit products of its even and odd columns. scales: each row's, in the even bytes of its words; sum128:
+// what 128 added to q adds to a product.
+INLINE void scale_line(const uint8_t *line, __m512i scales, __m512i sum128, const bool biased, uint8_t *low, int8_t *high)
+{
+    const __m512i even_bytes = _mm512_set1_epi16(0x00ff);
+    __m512i q = _mm512_loadu_si512(line);
+    __m512i even = _mm512_maddubs_epi16(q, scales), odd = _mm512_maddubs_epi16(q, _mm512_slli_epi16(scales, 8));
+    if (biased) {
+        even = _mm512_sub_epi16(even, sum128);
+        odd = _mm512_sub_epi16(odd, sum128);
+    }
+    _mm512_store_si512(low, _mm512_ternarylogic_epi32(even_bytes, even, _mm512_slli_epi16(odd, 8), 0xea)); // (mask & even) | odd << 8
+    if (high)
+        _mm512_store_si512(high, _mm512_ternarylogic_epi32(even_bytes, odd, _mm512_srli_epi16(even, 8), 0xae)); // (~mask & odd) | even >> 8
+}
+
+INLINE void scale_block(const struct panel256 *p, struct panel_kind kind, const bool biased, const bool two, struct block256 *out)
+{
+    for (int j = 0; j < 16; j++) {
+        __m512i s = _mm512_and_si512(_mm512_loadu_si512(p->scale[kind.scales16 ? j : j / 2 * 2]), _mm512_set1_epi32(0xff));
+        __m512i scales = _mm512_or_si512(s, _mm512_slli_epi32(s, 16)), sum128 = _mm512_srai_epi16(_mm512_slli_epi16(scales, 8), 1);
+        UNROLL for (int i = 0; i < 4; i++) scale_line(p->q[4 * j + i], scales, sum128, biased, out->low[j / 4][4 * (j % 4) + i], two ? out->high[j / 4][4 * (j % 4) + i] : NULL);
+    }
+    memcpy(out->d, p->d, sizeof out->d);
+    if (!kind.minimums)
+        return;
+    memcpy(out->dmin, p->dmin, sizeof out->dmin);
+    memcpy(out->min, p->min, sizeof out->min);
+}
+
+static void take_block256(enum infer_dtype t, const struct panel256 *p, struct block256 *out)
+{
+    struct panel_kind kind = infer_panel_kind(t);
+    if (one_byte(t))
+        kind.biased ? scale_block(p, kind, true, false, out) : scale_block(p, kind, false, false, out);
+    else
+        kind.biased ? scale_block(p, kind, true, true, out) : scale_block(p, kind, false, true, out);
+}
+
+// Takes away the 128 that panels' weights have added.
+static void take_group32(struct panel32 *p)
+{
+    UNROLL for (int j = 0; j < 8; j++) _mm512_storeu_si512(p->q[j], _mm512_xor_si512(_mm512_loadu_si512(p->q[j]), _mm512_set1_epi8((char)128)));
+}
+
+static int64_t panel_bytes(enum act_form form, int64_t cols)
+{
+    return form == FORM_32 ? cols / 32 * (int64_t)sizeof(struct panel32) : cols / 256 * (int64_t)sizeof(struct panel256);
+}
+
+// Unpacks panels that lie as in the file: all their columns.
+static void unpack_raw(const struct weight *w, int64_t mat, int64_t first_panel, int64_t count, uint8_t *panels)
+{
+    for (int64_t i = 0; i < count; i++, panels += panel_bytes(w->form, w->cols)) {
+        int64_t first = (first_panel + i) * PANEL_ROWS, rows = w->rows - first < PANEL_ROWS ? w->rows - first : PANEL_ROWS;
+        const uint8_t *raw = w->raw + mat * w->mat_stride + first * w->stride;
+        if (w->form == FORM_32)
+            infer_unpack_panel32(w->dtype, raw, w->stride, (int)rows, w->cols, (struct panel32 *)panels);
+        else
+            infer_unpack_panel256(w->dtype, raw, w->stride, (int)rows, w->cols, (struct panel256 *)panels);
+    }
+}
+
+// One panel's weights from column `from` on. panel: interleaved, or where raw is set unpacked.
+static void take_weights(const struct weight *w, const uint8_t *panel, bool raw, int64_t from, int64_t groups, struct work *k, int64_t to)
+{
+    if (w->form == FORM_32) {
+        struct panel32 *out = k->groups[to];
+        int64_t bytes = raw ? (int64_t)sizeof *out : w->panel_bytes / (w->cols / 32);
+        for (int64_t g = 0; g < groups; g++) {
+            const uint8_t *block = panel + (from / 32 + g) * bytes;
+            if (raw)
+                memcpy(&out[g], block, sizeof out[g]);
+            else
+                unpack_block32(w->dtype, block, &out[g]);
+            take_group32(&out[g]);
+        }
+        return;
+    }
+    int64_t bytes = raw ? (int64_t)sizeof(struct panel256) : w->panel_bytes / (w->cols / 256);
+    const uint8_t *block = panel + from / 256 * bytes;
+    if (!raw)
+        unpack_block256(w->dtype, block, &k->panel);
+    take_block256(w->dtype, raw ? (const struct panel256 *)block : &k->panel, &k->blocks[to]);
+}
+
+// ---- products ----
+
+static struct work *work_at(uint8_t *scratch) { return (struct work *)(((uintptr_t)scratch + 63) & ~(uintptr_t)63); }
+
+int64_t infer_amx_scratch(int64_t cols)
+{
+    int64_t a = panel_bytes(FORM_32, cols), b = panel_bytes(FORM_256, cols);
+    return (int64_t)sizeof(struct work) + 64 + PRODUCT_PANELS * (a > b ? a : b);
+}
+
+void infer_amx_product(const struct weight *w, int64_t mat, int64_t first_panel, int64_t count, const struct columns *x, float *y, int64_t y_stride, uint8_t *scratch)
+{
+    struct slice s = {.work = work_at(scratch), .x = x, .panels = count, .y = y, .y_stride = y_stride, .again = 0};
+    s.tiles = (x->count + 15) / 16;
+    s.tile = (x->count + s.tiles - 1) / s.tiles; // tiles of equal sizes: the unit's time goes with their lines
+    int fours = (s.tile + 3) / 4;
+    slice_fn *slice = slices_of(w)[fours - 1];
+    bool raw = !w->packed;
+    uint8_t *unpacked = (uint8_t *)(s.work + 1);
+    if (raw)
+        unpack_raw(w, mat, first_panel, count, unpacked);
+    set_tile_shapes(4 * fours, w->form == FORM_256 ? 64 : slices_of(w) == halves32 ? 16 : 32);
+    for (int64_t from = 0; from < w->cols; from += SLICE) {
+        s.groups = w->cols - from < SLICE ? (w->cols - from) / 32 : SLICE_GROUPS;
+        s.at = w->form == FORM_32 ? from / 32 * (int64_t)sizeof(struct act32) : from / 256 * (int64_t)sizeof(struct act256);
+        for (int64_t i = 0; i < count; i++)
+            take_weights(w, raw ? unpacked + i * panel_bytes(w->form, w->cols) : packed_panel(w, mat, first_panel + i), raw, from, s.groups, s.work, i);
+        slice(&s);
+        s.again = 0xffff;
+    }
+    release_tiles();
+}
