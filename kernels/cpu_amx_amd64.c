@@ -58,8 +58,7 @@ bool infer_amx_supported(void) { return false; }
 
 // ---- a slice ----
 
-#define SLICE 256      // weight columns
-#define SLICE_GROUPS 8 // of 32
+#define SLICE_GROUPS 8 // of 32 columns
 
 // 16 rows of a slice of the 256 family. Each weight is multiplied by its scale, of 16 or 32 columns, and cut in two bytes:
 // scale*q = 256*high + low. So 64 columns are one step whatever their scales; where scale*q fits in a byte, low is signed and all there is.
@@ -105,7 +104,11 @@ struct slice {
     float *y;         // of the first panel and column
     int64_t y_stride;
     __mmask16 again;  // 0 in the first slice: y has nothing yet
+    struct panel_kind kind;
 };
+
+// Has v computed here: compilers would move arithmetic past the unit's instructions, and keep in memory what it waits for.
+#define HERE(v) __asm__ volatile("" : "+v"(v))
 
 INLINE int32_t columns_of(const struct slice *s, int32_t tile)
 {
@@ -115,47 +118,42 @@ INLINE int32_t columns_of(const struct slice *s, int32_t tile)
 
 // ---- 256 columns with one scale, or more than one ----
 
-// Sums start at numbers whose last bits are a float's integer part, so that they are floats when they are stored: low ones around
-// LOW_START with a step of 1, high ones around HIGH_START with a step of 256. Neither leaves its binade: they are below 2^22 steps.
+// Sums become floats by addition: as the last bits of LOW_START their steps are 1, of HIGH_START 256. Neither leaves its binade: sums of
+// 64 products of bytes are below 2^22. While the matrix unit works, a core converts and multiplies half as fast, but adds as ever.
 #define LOW_START 0x1.8p23f
 #define HIGH_START 0x1.8p31f
-static const float start_low[16] __attribute__((aligned(64))) = {LOW_START, LOW_START, LOW_START, LOW_START, LOW_START, LOW_START, LOW_START, LOW_START,
-                                                                LOW_START, LOW_START, LOW_START, LOW_START, LOW_START, LOW_START, LOW_START, LOW_START};
-static const float start_high[16] __attribute__((aligned(64))) = {HIGH_START, HIGH_START, HIGH_START, HIGH_START, HIGH_START, HIGH_START, HIGH_START, HIGH_START,
-                                                                 HIGH_START, HIGH_START, HIGH_START, HIGH_START, HIGH_START, HIGH_START, HIGH_START, HIGH_START};
 
 // Starts the sums of 64 columns, in registers 2*set and 2*set + 1.
 INLINE void multiply64(const struct block256 *w, const struct columns256 *x, const int g, const int set, const bool two)
 {
     if (set == 0) {
         TILE_LOAD(4, x->q[g], 64);
-        TILE_LOAD(0, start_low, 0);
+        TILE_ZERO(0);
         TILE_LOAD(6, w->low[g], 64);
         if (!two) {
             TILE_DOT_SIGNED(0, 4, 6);
             return;
         }
         TILE_DOT_UNSIGNED(0, 4, 6);
-        TILE_LOAD(1, start_high, 0);
+        TILE_ZERO(1);
         TILE_LOAD(7, w->high[g], 64);
         TILE_DOT_SIGNED(1, 4, 7);
     } else {
         TILE_LOAD(5, x->q[g], 64);
-        TILE_LOAD(2, start_low, 0);
+        TILE_ZERO(2);
         TILE_LOAD(6, w->low[g], 64);
         if (!two) {
             TILE_DOT_SIGNED(2, 5, 6);
             return;
         }
         TILE_DOT_UNSIGNED(2, 5, 6);
-        TILE_LOAD(3, start_high, 0);
+        TILE_ZERO(3);
         TILE_LOAD(7, w->high[g], 64);
         TILE_DOT_SIGNED(3, 5, 7);
     }
 }
 
-// u += sum of 64 columns * their activations' scale. The sum is rounded once, as the integer's conversion would.
-INLINE void weigh64(__m512 *u, uint8_t (*sums)[TILE_BYTES], const struct columns256 *x, const int g, const int set, const bool two, const int NC)
+INLINE void store64(uint8_t (*sums)[TILE_BYTES], const int set, const bool two)
 {
     if (set == 0) {
         TILE_STORE(0, sums[0], 64);
@@ -166,32 +164,40 @@ INLINE void weigh64(__m512 *u, uint8_t (*sums)[TILE_BYTES], const struct columns
         if (two)
             TILE_STORE(3, sums[3], 64);
     }
+}
+
+INLINE __m512 sum_from(const uint8_t *sums, float start) { return _mm512_castsi512_ps(_mm512_add_epi32(_mm512_load_si512(sums), _mm512_castps_si512(_mm512_set1_ps(start)))); }
+
+// u += sum of 64 columns * their activations' scale. The sum is rounded once, as the integer's conversion would.
+INLINE void weigh64(__m512 *u, uint8_t (*sums)[TILE_BYTES], const struct columns256 *x, const int g, const int set, const bool two, const int NC)
+{
     UNROLL for (int c = 0; c < NC; c++)
     {
-        __m512 low = _mm512_load_ps(sums[2 * set] + 64 * c), total;
+        __m512 total = sum_from(sums[2 * set] + 64 * c, LOW_START);
         if (two) // the difference is a multiple of 256, and exact
-            total = _mm512_add_ps(_mm512_sub_ps(_mm512_load_ps(sums[2 * set + 1] + 64 * c), _mm512_set1_ps(HIGH_START + LOW_START)), low);
+            total = _mm512_add_ps(_mm512_sub_ps(sum_from(sums[2 * set + 1] + 64 * c, HIGH_START), _mm512_set1_ps(HIGH_START + LOW_START)), total);
         else
-            total = _mm512_sub_ps(low, _mm512_set1_ps(LOW_START));
+            total = _mm512_sub_ps(total, _mm512_set1_ps(LOW_START));
         u[c] = _mm512_fmadd_ps(total, _mm512_set1_ps(x->d[c][g]), u[c]);
+        HERE(u[c]);
     }
 }
 
 // y += d * u - dmin * (minimums . sums) * ds
-INLINE void finish256(const struct slice *s, const struct block256 *w, const struct columns256 *x, const __m512 *u, float *y, int32_t have, const int minimum_lines, const int NC)
+INLINE void finish256(const struct block256 *w, const struct columns256 *x, const __m512 *u, __mmask16 again, float *y, int64_t y_stride, int32_t have, const int minimum_lines, const int NC)
 {
     __m512 d = _mm512_load_ps(w->d), dmin = _mm512_load_ps(w->dmin);
     UNROLL for (int c = 0; c < NC; c++)
     {
         if (c >= have)
             break;
-        __m512 f = _mm512_fmadd_ps(d, u[c], _mm512_maskz_loadu_ps(s->again, y + c * s->y_stride));
+        __m512 f = _mm512_fmadd_ps(d, u[c], _mm512_maskz_loadu_ps(again, y + c * y_stride));
         if (minimum_lines > 0) {
             __m512i m = _mm512_setzero_si512();
             UNROLL for (int j = 0; j < minimum_lines; j++) m = _mm512_dpwssd_epi32(m, _mm512_load_si512(w->min[j]), broadcast4(x->sums[c] + 2 * j));
             f = _mm512_fnmadd_ps(dmin, _mm512_mul_ps(_mm512_cvtepi32_ps(m), _mm512_set1_ps(x->ds[c])), f);
         }
-        _mm512_storeu_ps(y + c * s->y_stride, f);
+        _mm512_storeu_ps(y + c * y_stride, f);
     }
 }
 
@@ -212,32 +218,39 @@ INLINE void gather256(const struct slice *s, int32_t tile, int32_t from, int32_t
     }
 }
 
+// Steps of 64 columns, panel by panel and tile by tile. While one is weighed, the sums of the second next are begun and those of the
+// next are stored: vectors would wait for what is stored just before. Behind the last panel its own steps run again, for nothing.
 INLINE void slice256(const struct slice *s, const bool two, const int minimum_lines, const int NC)
 {
     struct work *k = s->work;
     struct columns256 *x = &k->of256[0], *next = &k->of256[1];
+    const int64_t panels = s->panels, y_stride = s->y_stride;
     gather256(s, 0, 0, columns_of(s, 0), minimum_lines, x);
     multiply64(&k->blocks[0], x, 0, 0, two);
+    multiply64(&k->blocks[0], x, 1, 1, two);
+    store64(k->sums, 0, two);
     for (int32_t t = 0; t < s->tiles; t++) {
         bool last = t + 1 == s->tiles;
         int32_t have = columns_of(s, t), coming = last ? 0 : columns_of(s, t + 1);
-        for (int64_t p = 0; p < s->panels; p++) {
-            const struct block256 *w = &k->blocks[p];
+        for (int64_t p = 0; p < panels; p++) {
+            const struct block256 *w = &k->blocks[p], *following = p + 1 < panels ? w + 1 : last ? w : &k->blocks[0];
+            const struct columns256 *with = p + 1 < panels || last ? x : next;
             __m512 u[16];
             UNROLL for (int c = 0; c < NC; c++) u[c] = _mm512_setzero_ps();
-            multiply64(w, x, 1, 1, two);
-            weigh64(u, k->sums, x, 0, 0, two, NC);
             multiply64(w, x, 2, 0, two);
-            weigh64(u, k->sums, x, 1, 1, two, NC);
+            store64(k->sums, 1, two);
+            weigh64(u, k->sums, x, 0, 0, two, NC);
             multiply64(w, x, 3, 1, two);
+            store64(k->sums, 0, two);
+            weigh64(u, k->sums, x, 1, 1, two, NC);
+            gather256(s, t + 1, (int32_t)(coming * p / panels), (int32_t)(coming * (p + 1) / panels), minimum_lines, next);
+            multiply64(following, with, 0, 0, two);
+            store64(k->sums, 1, two);
             weigh64(u, k->sums, x, 2, 0, two, NC);
-            gather256(s, t + 1, (int32_t)(coming * p / s->panels), (int32_t)(coming * (p + 1) / s->panels), minimum_lines, next);
-            if (p + 1 < s->panels)
-                multiply64(w + 1, x, 0, 0, two);
-            else if (!last)
-                multiply64(&k->blocks[0], next, 0, 0, two);
+            multiply64(following, with, 1, 1, two);
+            store64(k->sums, 0, two);
             weigh64(u, k->sums, x, 3, 1, two, NC);
-            finish256(s, w, x, u, s->y + (int64_t)t * s->tile * s->y_stride + p * PANEL_ROWS, have, minimum_lines, NC);
+            finish256(w, x, u, s->again, s->y + (int64_t)t * s->tile * y_stride + p * PANEL_ROWS, y_stride, have, minimum_lines, NC);
         }
         struct columns256 *swap = x;
         x = next;
@@ -247,115 +260,153 @@ INLINE void slice256(const struct slice *s, const bool two, const int minimum_li
 
 // ---- a scale every 32 columns ----
 
-enum scales32 { ONE_SCALE, WITH_MINIMUM, TWO_HALVES };
+static const float start_sum[16] __attribute__((aligned(64))) = {LOW_START, LOW_START, LOW_START, LOW_START, LOW_START, LOW_START, LOW_START, LOW_START,
+                                                                LOW_START, LOW_START, LOW_START, LOW_START, LOW_START, LOW_START, LOW_START, LOW_START};
 
-// Starts the sums of one group; of two halves, in registers 2*set and 2*set + 1.
-INLINE void multiply32(const struct panel32 *w, const struct columns32 *x, int64_t t, const int set, const enum scales32 kind)
+// Starts the sums of group t of a panel with group g of the columns, in a register.
+#define MULTIPLY32(R, A, B, Q, W)     \
+    do {                              \
+        TILE_LOAD(R, start_sum, 0);   \
+        TILE_LOAD(A, Q, 64);          \
+        TILE_LOAD(B, W, 64);          \
+        TILE_DOT_SIGNED(R, A, B);     \
+    } while (0)
+
+INLINE const int8_t *group_q(const struct columns32 *x, int64_t g) { return x->q[g / 2][0] + 32 * (g % 2); }
+
+INLINE void multiply32(const struct panel32 *w, const struct columns32 *x, int64_t g, const int set)
 {
-    const int8_t *q = x->q[t / 2][0] + 32 * (t % 2);
-    if (set == 0) {
-        TILE_ZERO(0);
-        TILE_LOAD(4, q, 64);
-        TILE_LOAD(6, w[t].q[0], 64);
-        TILE_DOT_SIGNED(0, 4, 6);
-        if (kind != TWO_HALVES)
-            return;
-        TILE_ZERO(1);
-        TILE_LOAD(5, q + 16, 64);
-        TILE_LOAD(7, w[t].q[4], 64);
-        TILE_DOT_SIGNED(1, 5, 7);
-    } else {
-        TILE_ZERO(2);
-        TILE_LOAD(5, q, 64);
-        TILE_LOAD(7, w[t].q[0], 64);
-        TILE_DOT_SIGNED(2, 5, 7);
-        if (kind != TWO_HALVES)
-            return;
-        TILE_ZERO(3);
-        TILE_LOAD(4, q + 16, 64);
-        TILE_LOAD(6, w[t].q[4], 64);
-        TILE_DOT_SIGNED(3, 4, 6);
+    const int8_t *q = group_q(x, g);
+    switch (set) {
+    case 0: MULTIPLY32(0, 4, 6, q, w[g].q[0]); break;
+    case 1: MULTIPLY32(1, 5, 7, q, w[g].q[0]); break;
+    case 2: MULTIPLY32(2, 4, 6, q, w[g].q[0]); break;
+    default: MULTIPLY32(3, 5, 7, q, w[g].q[0]);
     }
 }
 
-INLINE void weigh32(__m512 *f, uint8_t (*sums)[TILE_BYTES], const struct panel32 *w, const struct columns32 *x, int64_t t, const int set, const enum scales32 kind, const int NC)
+INLINE void store32(uint8_t (*sums)[TILE_BYTES], const int set)
 {
-    if (set == 0) {
-        TILE_STORE(0, sums[0], 64);
-        if (kind == TWO_HALVES)
-            TILE_STORE(1, sums[1], 64);
-    } else {
-        TILE_STORE(2, sums[2], 64);
-        if (kind == TWO_HALVES)
-            TILE_STORE(3, sums[3], 64);
+    switch (set) {
+    case 0: TILE_STORE(0, sums[0], 64); break;
+    case 1: TILE_STORE(1, sums[1], 64); break;
+    case 2: TILE_STORE(2, sums[2], 64); break;
+    default: TILE_STORE(3, sums[3], 64);
     }
-    __m512 d = _mm512_load_ps(w[t].d[0]), d1 = _mm512_load_ps(w[t].d[1]), m = _mm512_load_ps(w[t].m);
-    __mmask16 same = _mm512_cmp_ps_mask(d, d1, _CMP_EQ_OQ);
-    UNROLL for (int c = 0; c < NC; c++)
+}
+
+// f += sum * (d * dx), then + m * ds: columns from..to.
+INLINE void weigh32(__m512 *f, const uint8_t *sums, const struct panel32 *w, const struct columns32 *x, int64_t g, const bool minimums, const int from, const int to)
+{
+    __m512 d = _mm512_load_ps(w[g].d[0]), m = _mm512_load_ps(w[g].m);
+    UNROLL for (int c = from; c < to; c++)
     {
-        __m512i sum = _mm512_load_si512(sums[2 * set] + 64 * c);
-        __m512 dx = _mm512_set1_ps(x->d[c][t]);
-        if (kind == TWO_HALVES) {
-            __m512i second = _mm512_load_si512(sums[2 * set + 1] + 64 * c);
-            __m512 whole = _mm512_fmadd_ps(_mm512_cvtepi32_ps(_mm512_add_epi32(sum, second)), _mm512_mul_ps(d, dx), f[c]);
-            __m512 parts = _mm512_fmadd_ps(_mm512_cvtepi32_ps(sum), _mm512_mul_ps(d, dx), f[c]);
-            parts = _mm512_fmadd_ps(_mm512_cvtepi32_ps(second), _mm512_mul_ps(d1, dx), parts);
-            f[c] = _mm512_mask_blend_ps(same, parts, whole);
-            continue;
-        }
-        f[c] = _mm512_fmadd_ps(_mm512_cvtepi32_ps(sum), _mm512_mul_ps(d, dx), f[c]);
-        if (kind == WITH_MINIMUM)
-            f[c] = _mm512_fmadd_ps(m, _mm512_set1_ps(x->ds[c][t]), f[c]);
+        __m512 sum = _mm512_sub_ps(_mm512_load_ps((const float *)(sums + 64 * c)), _mm512_set1_ps(LOW_START));
+        f[c] = _mm512_fmadd_ps(sum, _mm512_mul_ps(d, _mm512_set1_ps(x->d[c][g])), f[c]);
+        if (minimums)
+            f[c] = _mm512_fmadd_ps(m, _mm512_set1_ps(x->ds[c][g]), f[c]);
+        HERE(f[c]);
     }
 }
 
 INLINE void gather32(const struct slice *s, int32_t tile, int32_t from, int32_t to, struct columns32 *out)
 {
+    const int64_t groups = s->groups;
     for (int32_t c = from; c < to; c++) {
         const struct act32 *a = (const struct act32 *)((const uint8_t *)column(s->x, (int64_t)tile * s->tile + c) + s->at);
-        for (int64_t t = 0; t < s->groups; t++) {
-            _mm256_store_si256((void *)(out->q[t / 2][c] + 32 * (t % 2)), _mm256_loadu_si256((const void *)a[t].q));
-            out->d[c][t] = a[t].d;
-            out->ds[c][t] = a[t].ds;
+        for (int64_t g = 0; g < groups; g++) {
+            _mm256_store_si256((void *)(out->q[g / 2][c] + 32 * (g % 2)), _mm256_loadu_si256((const void *)a[g].q));
+            out->d[c][g] = a[g].d;
+            out->ds[c][g] = a[g].ds;
         }
     }
 }
 
-INLINE void slice32(const struct slice *s, const enum scales32 kind, const int NC)
+// Steps of one group, as slice256's, but that three are begun ahead, each in a register of its own; groups: a multiple of 4.
+INLINE void slice32(const struct slice *s, const bool minimums, const int NC)
 {
     struct work *k = s->work;
     struct columns32 *x = &k->of32[0], *next = &k->of32[1];
+    const int64_t panels = s->panels, y_stride = s->y_stride, groups = s->groups;
+    const int half = NC / 2;
     gather32(s, 0, 0, columns_of(s, 0), x);
-    multiply32(k->groups[0], x, 0, 0, kind);
+    multiply32(k->groups[0], x, 0, 0);
+    multiply32(k->groups[0], x, 1, 1);
+    multiply32(k->groups[0], x, 2, 2);
+    store32(k->sums, 0);
+    store32(k->sums, 1);
     for (int32_t t = 0; t < s->tiles; t++) {
         bool last = t + 1 == s->tiles;
         int32_t have = columns_of(s, t), coming = last ? 0 : columns_of(s, t + 1);
-        for (int64_t p = 0; p < s->panels; p++) {
-            const struct panel32 *w = k->groups[p];
-            float *y = s->y + (int64_t)t * s->tile * s->y_stride + p * PANEL_ROWS;
+        for (int64_t p = 0; p < panels; p++) {
+            const struct panel32 *w = k->groups[p], *following = p + 1 < panels ? k->groups[p + 1] : last ? w : k->groups[0];
+            const struct columns32 *with = p + 1 < panels || last ? x : next;
+            float *y = s->y + (int64_t)t * s->tile * y_stride + p * PANEL_ROWS;
             __m512 f[16];
-            UNROLL for (int c = 0; c < NC; c++) f[c] = _mm512_maskz_loadu_ps(c < have ? s->again : 0, y + c * s->y_stride);
-            gather32(s, t + 1, (int32_t)(coming * p / s->panels), (int32_t)(coming * (p + 1) / s->panels), next);
-            const struct panel32 *following = p + 1 < s->panels ? k->groups[p + 1] : last ? NULL : k->groups[0];
-            const struct columns32 *with = p + 1 < s->panels ? x : next;
-            for (int64_t g = 0; g < s->groups; g += 2) {
-                if (g + 1 < s->groups)
-                    multiply32(w, x, g + 1, 1, kind);
-                weigh32(f, k->sums, w, x, g, 0, kind, NC);
-                if (g + 2 < s->groups)
-                    multiply32(w, x, g + 2, 0, kind);
-                else if (following)
-                    multiply32(following, with, 0, 0, kind);
-                if (g + 1 < s->groups)
-                    weigh32(f, k->sums, w, x, g + 1, 1, kind, NC);
+            UNROLL for (int c = 0; c < NC; c++) f[c] = _mm512_maskz_loadu_ps(c < have ? s->again : 0, y + c * y_stride);
+            gather32(s, t + 1, (int32_t)(coming * p / panels), (int32_t)(coming * (p + 1) / panels), next);
+            for (int64_t g = 0; g < groups; g += 4) {
+                const struct panel32 *w4 = g + 4 < groups ? w : following;
+                const struct columns32 *x4 = g + 4 < groups ? x : with;
+                const int64_t g4 = g + 4 < groups ? g + 4 : 0;
+#define STEP(I, AHEAD)                                                            \
+    AHEAD;                                                                        \
+    weigh32(f, k->sums[I], w, x, g + I, minimums, 0, half);                       \
+    store32(k->sums, (I + 2) % 4);                                                \
+    weigh32(f, k->sums[I], w, x, g + I, minimums, half, NC);
+                STEP(0, multiply32(w, x, g + 3, 3))
+                STEP(1, multiply32(w4, x4, g4, 0))
+                STEP(2, multiply32(w4, x4, g4 + 1, 1))
+                STEP(3, multiply32(w4, x4, g4 + 2, 2))
+#undef STEP
             }
             UNROLL for (int c = 0; c < NC; c++)
                 if (c < have)
-                    _mm512_storeu_ps(y + c * s->y_stride, f[c]);
+                    _mm512_storeu_ps(y + c * y_stride, f[c]);
         }
         struct columns32 *swap = x;
         x = next;
         next = swap;
+    }
+}
+
+// The same one step after the other: up to three groups behind a row's fours, and types whose halves of a group have scales of their own.
+static void slice32_slow(const struct slice *s)
+{
+    struct work *k = s->work;
+    struct columns32 *x = &k->of32[0];
+    const bool halves = s->kind.halves;
+    for (int32_t t = 0; t < s->tiles; t++) {
+        int32_t have = columns_of(s, t);
+        gather32(s, t, 0, have, x);
+        for (int64_t p = 0; p < s->panels; p++)
+            for (int64_t g = 0; g < s->groups; g++) {
+                const struct panel32 *w = &k->groups[p][g];
+                MULTIPLY32(0, 4, 6, group_q(x, g), w->q[0]);
+                if (halves)
+                    MULTIPLY32(1, 5, 7, group_q(x, g) + 16, w->q[4]);
+                TILE_STORE(0, k->sums[0], 64);
+                if (halves)
+                    TILE_STORE(1, k->sums[1], 64);
+                __m512 d = _mm512_load_ps(w->d[0]), d1 = _mm512_load_ps(w->d[1]), m = _mm512_load_ps(w->m), start = _mm512_set1_ps(LOW_START);
+                __mmask16 same = _mm512_cmp_ps_mask(d, d1, _CMP_EQ_OQ);
+                float *y = s->y + (int64_t)t * s->tile * s->y_stride + p * PANEL_ROWS;
+                for (int32_t c = 0; c < have; c++, y += s->y_stride) {
+                    __m512 dx = _mm512_set1_ps(x->d[c][g]), sum = _mm512_sub_ps(_mm512_load_ps((const float *)(k->sums[0] + 64 * c)), start);
+                    __m512 f = _mm512_maskz_loadu_ps(g > 0 ? 0xffff : s->again, y);
+                    if (halves) {
+                        __m512 second = _mm512_sub_ps(_mm512_load_ps((const float *)(k->sums[1] + 64 * c)), start);
+                        __m512 whole = _mm512_fmadd_ps(_mm512_add_ps(sum, second), _mm512_mul_ps(d, dx), f);
+                        __m512 parts = _mm512_fmadd_ps(second, _mm512_mul_ps(d1, dx), _mm512_fmadd_ps(sum, _mm512_mul_ps(d, dx), f));
+                        f = _mm512_mask_blend_ps(same, parts, whole);
+                    } else {
+                        f = _mm512_fmadd_ps(sum, _mm512_mul_ps(d, dx), f);
+                        if (s->kind.minimums)
+                            f = _mm512_fmadd_ps(m, _mm512_set1_ps(x->ds[c][g]), f);
+                    }
+                    _mm512_storeu_ps(y, f);
+                }
+            }
     }
 }
 
@@ -368,9 +419,8 @@ typedef void slice_fn(const struct slice *s);
     static void NAME##_12(const struct slice *s) { CALL(s, __VA_ARGS__, 12); } \
     static void NAME##_16(const struct slice *s) { CALL(s, __VA_ARGS__, 16); } \
     static slice_fn *const NAME[4] = {NAME##_4, NAME##_8, NAME##_12, NAME##_16};
-SLICES(plain32, slice32, ONE_SCALE)
-SLICES(minimum32, slice32, WITH_MINIMUM)
-SLICES(halves32, slice32, TWO_HALVES)
+SLICES(plain32, slice32, false)
+SLICES(minimum32, slice32, true)
 SLICES(one256, slice256, false, 0)
 SLICES(one256_minimums16, slice256, false, 8)
 SLICES(two256, slice256, true, 0)
@@ -379,14 +429,14 @@ SLICES(two256_minimums, slice256, true, 4)
 // Whether scale*q of a type fits in a signed byte.
 static bool one_byte(enum infer_dtype t) { return t == INFER_DTYPE_Q2_K || t == INFER_DTYPE_TQ1_0 || t == INFER_DTYPE_TQ2_0; }
 
-static slice_fn *const *slices_of(const struct weight *w)
+static slice_fn *slice_of(const struct weight *w, int fours, int64_t groups)
 {
     struct panel_kind kind = infer_panel_kind(w->dtype);
     if (w->form == FORM_32)
-        return kind.halves ? halves32 : kind.minimums ? minimum32 : plain32;
+        return kind.halves || groups % 4 != 0 ? slice32_slow : (kind.minimums ? minimum32 : plain32)[fours - 1];
     if (one_byte(w->dtype))
-        return kind.minimums ? one256_minimums16 : one256;
-    return kind.minimums ? two256_minimums : two256;
+        return (kind.minimums ? one256_minimums16 : one256)[fours - 1];
+    return (kind.minimums ? two256_minimums : two256)[fours - 1];
 }
 
 // ---- weights of a slice ----
@@ -489,22 +539,22 @@ int64_t infer_amx_scratch(int64_t cols)
 
 void infer_amx_product(const struct weight *w, int64_t mat, int64_t first_panel, int64_t count, const struct columns *x, float *y, int64_t y_stride, uint8_t *scratch)
 {
-    struct slice s = {.work = work_at(scratch), .x = x, .panels = count, .y = y, .y_stride = y_stride, .again = 0};
+    struct slice s = {.work = work_at(scratch), .x = x, .panels = count, .y = y, .y_stride = y_stride, .again = 0, .kind = infer_panel_kind(w->dtype)};
     s.tiles = (x->count + 15) / 16;
     s.tile = (x->count + s.tiles - 1) / s.tiles; // tiles of equal sizes: the unit's time goes with their lines
     int fours = (s.tile + 3) / 4;
-    slice_fn *slice = slices_of(w)[fours - 1];
     bool raw = !w->packed;
     uint8_t *unpacked = (uint8_t *)(s.work + 1);
     if (raw)
         unpack_raw(w, mat, first_panel, count, unpacked);
-    set_tile_shapes(4 * fours, w->form == FORM_256 ? 64 : slices_of(w) == halves32 ? 16 : 32);
-    for (int64_t from = 0; from < w->cols; from += SLICE) {
-        s.groups = w->cols - from < SLICE ? (w->cols - from) / 32 : SLICE_GROUPS;
+    set_tile_shapes(4 * fours, w->form == FORM_256 ? 64 : s.kind.halves ? 16 : 32);
+    for (int64_t from = 0; from < w->cols; from += 32 * s.groups) {
+        int64_t left = (w->cols - from) / 32;
+        s.groups = left >= SLICE_GROUPS ? SLICE_GROUPS : left >= 4 ? 4 : left;
         s.at = w->form == FORM_32 ? from / 32 * (int64_t)sizeof(struct act32) : from / 256 * (int64_t)sizeof(struct act256);
         for (int64_t i = 0; i < count; i++)
             take_weights(w, raw ? unpacked + i * panel_bytes(w->form, w->cols) : packed_panel(w, mat, first_panel + i), raw, from, s.groups, s.work, i);
-        slice(&s);
+        slice_of(w, fours, s.groups)(&s);
         s.again = 0xffff;
     }
     release_tiles();
