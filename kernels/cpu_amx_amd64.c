@@ -73,8 +73,9 @@ struct block256 {
 struct columns256 {
     int8_t q[4][16][64];
     float d[16][4];
-    float ds[16];
-    int16_t sums[16][16]; // as the type's minimums want them: of 16 columns, or of 32
+    float ds[16];         // what is left is as in act256
+    int16_t sum16[16][16];
+    int16_t sum32[16][8];
 };
 struct columns32 {
     int8_t q[4][16][64]; // a line: two groups of 32
@@ -91,6 +92,7 @@ struct work {
         struct columns32 of32[2];
     };
     uint8_t sums[4][TILE_BYTES]; // of registers 0 to 3
+    float minimums[16][16]; // of each column: minimums . sums * ds
     struct panel256 panel;
 };
 
@@ -98,8 +100,10 @@ struct slice {
     struct work *work;
     const struct columns *x;
     int64_t at;       // bytes from a column's start to the slice
+    const uint8_t *tiles; // the slice of the first tile, where columns lie as tiles already
+    int64_t first;    // group of a tile at which the slice begins, of 32 columns
     int32_t tile;     // activation columns of each tile; the last one's may be fewer
-    int32_t tiles;
+    int32_t tile_count;
     int64_t panels, groups;
     float *y;         // of the first panel and column
     int64_t y_stride;
@@ -115,6 +119,36 @@ INLINE int32_t columns_of(const struct slice *s, int32_t tile)
     int32_t left = s->x->count - tile * s->tile;
     return left < s->tile ? left : s->tile;
 }
+
+// A panel by a tile of columns. Columns that lie as tiles pass panel by panel, so that a panel stays in the first-level cache; where
+// tiles are gathered on the way, each meets all panels before the next one.
+struct unit {
+    int32_t tile;
+    int64_t panel; // s->panels: there is no unit
+};
+
+INLINE struct unit next_unit(const struct slice *s, struct unit n)
+{
+    if (s->tiles ? ++n.tile < s->tile_count : ++n.panel < s->panels)
+        return n;
+    if (s->tiles)
+        return (struct unit){0, n.panel + 1};
+    return n.tile + 1 < s->tile_count ? (struct unit){n.tile + 1, 0} : (struct unit){n.tile, s->panels};
+}
+
+// Where a tile of columns is: in the tiles that came, or in one of two buffers.
+INLINE const void *tile_at(const struct slice *s, int32_t tile, const void *buffers, int64_t bytes)
+{
+    return s->tiles ? s->tiles + tile * s->x->tile_stride : (const uint8_t *)buffers + tile % 2 * bytes;
+}
+
+// While a unit runs, a share of the next tile's columns is gathered: from this one on.
+INLINE int32_t gathered(const struct slice *s, int32_t tile, int64_t panel)
+{
+    return tile + 1 < s->tile_count ? (int32_t)(columns_of(s, tile + 1) * panel / s->panels) : 0;
+}
+
+INLINE float *y_of(const struct slice *s, struct unit n) { return s->y + (int64_t)n.tile * s->tile * s->y_stride + n.panel * PANEL_ROWS; }
 
 // ---- 256 columns with one scale, or more than one ----
 
@@ -183,8 +217,8 @@ INLINE void weigh64(__m512 *u, uint8_t (*sums)[TILE_BYTES], const struct columns
     }
 }
 
-// y += d * u - dmin * (minimums . sums) * ds
-INLINE void finish256(const struct block256 *w, const struct columns256 *x, const __m512 *u, __mmask16 again, float *y, int64_t y_stride, int32_t have, const int minimum_lines, const int NC)
+// y += d * u - dmin * minimums
+INLINE void finish256(const struct block256 *w, const __m512 *u, const float (*minimums)[16], __mmask16 again, float *y, int64_t y_stride, int32_t have, const int NC)
 {
     __m512 d = _mm512_load_ps(w->d), dmin = _mm512_load_ps(w->dmin);
     UNROLL for (int c = 0; c < NC; c++)
@@ -192,30 +226,37 @@ INLINE void finish256(const struct block256 *w, const struct columns256 *x, cons
         if (c >= have)
             break;
         __m512 f = _mm512_fmadd_ps(d, u[c], _mm512_maskz_loadu_ps(again, y + c * y_stride));
-        if (minimum_lines > 0) {
-            __m512i m = _mm512_setzero_si512();
-            UNROLL for (int j = 0; j < minimum_lines; j++) m = _mm512_dpwssd_epi32(m, _mm512_load_si512(w->min[j]), broadcast4(x->sums[c] + 2 * j));
-            f = _mm512_fnmadd_ps(dmin, _mm512_mul_ps(_mm512_cvtepi32_ps(m), _mm512_set1_ps(x->ds[c])), f);
-        }
+        if (minimums)
+            f = _mm512_fnmadd_ps(dmin, _mm512_load_ps(minimums[c]), f);
         _mm512_storeu_ps(y + c * y_stride, f);
     }
 }
 
-// Columns from..to of a tile.
-INLINE void gather256(const struct slice *s, int32_t tile, int32_t from, int32_t to, const int minimum_lines, struct columns256 *out)
+// What minimums take away, before their scale: of columns from..to. A few at a time, between other steps: they want the port that multiplies.
+INLINE void take_minimums(const struct block256 *w, const struct columns256 *x, float (*out)[16], const int from, const int to, const int lines)
 {
-    for (int32_t c = from; c < to; c++) {
-        const struct act256 *a = (const struct act256 *)((const uint8_t *)column(s->x, (int64_t)tile * s->tile + c) + s->at);
-        UNROLL for (int g = 0; g < 4; g++) _mm512_store_si512(out->q[g][c], _mm512_loadu_si512(a->q + 64 * g));
-        _mm_store_ps(out->d[c], _mm_loadu_ps(a->d));
-        if (minimum_lines == 0)
-            continue;
-        out->ds[c] = a->ds;
-        if (minimum_lines == 4)
-            _mm_store_si128((void *)out->sums[c], _mm_loadu_si128((const void *)a->sum32));
-        else
-            _mm256_store_si256((void *)out->sums[c], _mm256_loadu_si256((const void *)a->sum16));
+    UNROLL for (int c = from; lines > 0 && c < to; c++)
+    {
+        __m512i m = _mm512_setzero_si512();
+        UNROLL for (int j = 0; j < lines; j++) m = _mm512_dpwssd_epi32(m, _mm512_load_si512(w->min[j]), broadcast4((lines == 4 ? x->sum32[c] : x->sum16[c]) + 2 * j));
+        _mm512_store_ps(out[c], _mm512_mul_ps(_mm512_cvtepi32_ps(m), _mm512_set1_ps(x->ds[c])));
     }
+}
+
+INLINE void put_column256(const struct act256 *a, struct columns256 *out, int64_t c)
+{
+    UNROLL for (int g = 0; g < 4; g++) _mm512_store_si512(out->q[g][c], _mm512_loadu_si512(a->q + 64 * g));
+    _mm_store_ps(out->d[c], _mm_loadu_ps(a->d));
+    out->ds[c] = a->ds;
+    memcpy(out->sum16[c], a->sum16, sizeof a->sum16);
+    memcpy(out->sum32[c], a->sum32, sizeof a->sum32);
+}
+
+// Columns from..to of a tile.
+INLINE void gather256(const struct slice *s, int32_t tile, int32_t from, int32_t to, struct columns256 *out)
+{
+    for (int32_t c = from; c < to; c++)
+        put_column256((const struct act256 *)((const uint8_t *)column(s->x, (int64_t)tile * s->tile + c) + s->at), out, c);
 }
 
 // Steps of 64 columns, panel by panel and tile by tile. While one is weighed, the sums of the second next are begun and those of the
@@ -223,38 +264,40 @@ INLINE void gather256(const struct slice *s, int32_t tile, int32_t from, int32_t
 INLINE void slice256(const struct slice *s, const bool two, const int minimum_lines, const int NC)
 {
     struct work *k = s->work;
-    struct columns256 *x = &k->of256[0], *next = &k->of256[1];
-    const int64_t panels = s->panels, y_stride = s->y_stride;
-    gather256(s, 0, 0, columns_of(s, 0), minimum_lines, x);
+    const int64_t y_stride = s->y_stride;
+    const struct columns256 *x = tile_at(s, 0, k->of256, sizeof *x);
+    if (!s->tiles)
+        gather256(s, 0, 0, columns_of(s, 0), &k->of256[0]);
     multiply64(&k->blocks[0], x, 0, 0, two);
     multiply64(&k->blocks[0], x, 1, 1, two);
     store64(k->sums, 0, two);
-    for (int32_t t = 0; t < s->tiles; t++) {
-        bool last = t + 1 == s->tiles;
-        int32_t have = columns_of(s, t), coming = last ? 0 : columns_of(s, t + 1);
-        for (int64_t p = 0; p < panels; p++) {
-            const struct block256 *w = &k->blocks[p], *following = p + 1 < panels ? w + 1 : last ? w : &k->blocks[0];
-            const struct columns256 *with = p + 1 < panels || last ? x : next;
-            __m512 u[16];
-            UNROLL for (int c = 0; c < NC; c++) u[c] = _mm512_setzero_ps();
-            multiply64(w, x, 2, 0, two);
-            store64(k->sums, 1, two);
-            weigh64(u, k->sums, x, 0, 0, two, NC);
-            multiply64(w, x, 3, 1, two);
-            store64(k->sums, 0, two);
-            weigh64(u, k->sums, x, 1, 1, two, NC);
-            gather256(s, t + 1, (int32_t)(coming * p / panels), (int32_t)(coming * (p + 1) / panels), minimum_lines, next);
-            multiply64(following, with, 0, 0, two);
-            store64(k->sums, 1, two);
-            weigh64(u, k->sums, x, 2, 0, two, NC);
-            multiply64(following, with, 1, 1, two);
-            store64(k->sums, 0, two);
-            weigh64(u, k->sums, x, 3, 1, two, NC);
-            finish256(w, x, u, s->again, s->y + (int64_t)t * s->tile * y_stride + p * PANEL_ROWS, y_stride, have, minimum_lines, NC);
-        }
-        struct columns256 *swap = x;
-        x = next;
-        next = swap;
+    for (struct unit n = {0, 0}; n.panel < s->panels;) {
+        const struct unit following = next_unit(s, n);
+        const struct columns256 *with = tile_at(s, following.tile, k->of256, sizeof *x);
+        const struct block256 *w = &k->blocks[n.panel], *next = &k->blocks[following.panel < s->panels ? following.panel : n.panel];
+        __m512 u[16];
+        UNROLL for (int c = 0; c < NC; c++) u[c] = _mm512_setzero_ps();
+        multiply64(w, x, 2, 0, two);
+        store64(k->sums, 1, two);
+        weigh64(u, k->sums, x, 0, 0, two, NC);
+        take_minimums(w, x, k->minimums, NC / 4 * 0, NC / 4 * 1, minimum_lines);
+        multiply64(w, x, 3, 1, two);
+        store64(k->sums, 0, two);
+        weigh64(u, k->sums, x, 1, 1, two, NC);
+        take_minimums(w, x, k->minimums, NC / 4 * 1, NC / 4 * 2, minimum_lines);
+        if (!s->tiles)
+            gather256(s, n.tile + 1, gathered(s, n.tile, n.panel), gathered(s, n.tile, n.panel + 1), &k->of256[(n.tile + 1) % 2]);
+        multiply64(next, with, 0, 0, two);
+        store64(k->sums, 1, two);
+        weigh64(u, k->sums, x, 2, 0, two, NC);
+        take_minimums(w, x, k->minimums, NC / 4 * 2, NC / 4 * 3, minimum_lines);
+        multiply64(next, with, 1, 1, two);
+        store64(k->sums, 0, two);
+        weigh64(u, k->sums, x, 3, 1, two, NC);
+        take_minimums(w, x, k->minimums, NC / 4 * 3, NC / 4 * 4, minimum_lines);
+        finish256(w, u, minimum_lines > 0 ? k->minimums : NULL, s->again, y_of(s, n), y_stride, columns_of(s, n.tile), NC);
+        x = with;
+        n = following;
     }
 }
 
@@ -274,14 +317,15 @@ static const float start_sum[16] __attribute__((aligned(64))) = {LOW_START, LOW_
 
 INLINE const int8_t *group_q(const struct columns32 *x, int64_t g) { return x->q[g / 2][0] + 32 * (g % 2); }
 
+// In the register of that number: of the group w and the columns' group g.
 INLINE void multiply32(const struct panel32 *w, const struct columns32 *x, int64_t g, const int set)
 {
     const int8_t *q = group_q(x, g);
     switch (set) {
-    case 0: MULTIPLY32(0, 4, 6, q, w[g].q[0]); break;
-    case 1: MULTIPLY32(1, 5, 7, q, w[g].q[0]); break;
-    case 2: MULTIPLY32(2, 4, 6, q, w[g].q[0]); break;
-    default: MULTIPLY32(3, 5, 7, q, w[g].q[0]);
+    case 0: MULTIPLY32(0, 4, 6, q, w->q[0]); break;
+    case 1: MULTIPLY32(1, 5, 7, q, w->q[0]); break;
+    case 2: MULTIPLY32(2, 4, 6, q, w->q[0]); break;
+    default: MULTIPLY32(3, 5, 7, q, w->q[0]);
     }
 }
 
@@ -298,7 +342,7 @@ INLINE void store32(uint8_t (*sums)[TILE_BYTES], const int set)
 // f += sum * (d * dx), then + m * ds: columns from..to.
 INLINE void weigh32(__m512 *f, const uint8_t *sums, const struct panel32 *w, const struct columns32 *x, int64_t g, const bool minimums, const int from, const int to)
 {
-    __m512 d = _mm512_load_ps(w[g].d[0]), m = _mm512_load_ps(w[g].m);
+    __m512 d = _mm512_load_ps(w->d[0]), m = _mm512_load_ps(w->m);
     UNROLL for (int c = from; c < to; c++)
     {
         __m512 sum = _mm512_sub_ps(_mm512_load_ps((const float *)(sums + 64 * c)), _mm512_set1_ps(LOW_START));
@@ -309,64 +353,67 @@ INLINE void weigh32(__m512 *f, const uint8_t *sums, const struct panel32 *w, con
     }
 }
 
-INLINE void gather32(const struct slice *s, int32_t tile, int32_t from, int32_t to, struct columns32 *out)
+INLINE void put_column32(const struct act32 *a, int64_t groups, struct columns32 *out, int64_t first, int64_t c)
 {
-    const int64_t groups = s->groups;
-    for (int32_t c = from; c < to; c++) {
-        const struct act32 *a = (const struct act32 *)((const uint8_t *)column(s->x, (int64_t)tile * s->tile + c) + s->at);
-        for (int64_t g = 0; g < groups; g++) {
-            _mm256_store_si256((void *)(out->q[g / 2][c] + 32 * (g % 2)), _mm256_loadu_si256((const void *)a[g].q));
-            out->d[c][g] = a[g].d;
-            out->ds[c][g] = a[g].ds;
-        }
+    for (int64_t g = 0; g < groups; g++) {
+        int64_t to = first + g;
+        _mm256_store_si256((void *)(out->q[to / 2][c] + 32 * (to % 2)), _mm256_loadu_si256((const void *)a[g].q));
+        out->d[c][to] = a[g].d;
+        out->ds[c][to] = a[g].ds;
     }
 }
 
-// Steps of one group, as slice256's, but that three are begun ahead, each in a register of its own; groups: a multiple of 4.
+INLINE void gather32(const struct slice *s, int32_t tile, int32_t from, int32_t to, struct columns32 *out)
+{
+    for (int32_t c = from; c < to; c++)
+        put_column32((const struct act32 *)((const uint8_t *)column(s->x, (int64_t)tile * s->tile + c) + s->at), s->groups, out, s->first, c);
+}
+
+// Steps of one group, as slice256's, but that three are begun ahead, each in a register of its own. groups: 4 or 8.
 INLINE void slice32(const struct slice *s, const bool minimums, const int NC)
 {
     struct work *k = s->work;
-    struct columns32 *x = &k->of32[0], *next = &k->of32[1];
-    const int64_t panels = s->panels, y_stride = s->y_stride, groups = s->groups;
+    const int64_t y_stride = s->y_stride, groups = s->groups;
     const int half = NC / 2;
-    gather32(s, 0, 0, columns_of(s, 0), x);
-    multiply32(k->groups[0], x, 0, 0);
-    multiply32(k->groups[0], x, 1, 1);
-    multiply32(k->groups[0], x, 2, 2);
+    const struct columns32 *x = tile_at(s, 0, k->of32, sizeof *x);
+    if (!s->tiles)
+        gather32(s, 0, 0, columns_of(s, 0), &k->of32[0]);
+    multiply32(&k->groups[0][0], x, 0, 0);
+    multiply32(&k->groups[0][1], x, 1, 1);
+    multiply32(&k->groups[0][2], x, 2, 2);
     store32(k->sums, 0);
     store32(k->sums, 1);
-    for (int32_t t = 0; t < s->tiles; t++) {
-        bool last = t + 1 == s->tiles;
-        int32_t have = columns_of(s, t), coming = last ? 0 : columns_of(s, t + 1);
-        for (int64_t p = 0; p < panels; p++) {
-            const struct panel32 *w = k->groups[p], *following = p + 1 < panels ? k->groups[p + 1] : last ? w : k->groups[0];
-            const struct columns32 *with = p + 1 < panels || last ? x : next;
-            float *y = s->y + (int64_t)t * s->tile * y_stride + p * PANEL_ROWS;
-            __m512 f[16];
-            UNROLL for (int c = 0; c < NC; c++) f[c] = _mm512_maskz_loadu_ps(c < have ? s->again : 0, y + c * y_stride);
-            gather32(s, t + 1, (int32_t)(coming * p / panels), (int32_t)(coming * (p + 1) / panels), next);
-            for (int64_t g = 0; g < groups; g += 4) {
-                const struct panel32 *w4 = g + 4 < groups ? w : following;
-                const struct columns32 *x4 = g + 4 < groups ? x : with;
-                const int64_t g4 = g + 4 < groups ? g + 4 : 0;
-#define STEP(I, AHEAD)                                                            \
-    AHEAD;                                                                        \
-    weigh32(f, k->sums[I], w, x, g + I, minimums, 0, half);                       \
-    store32(k->sums, (I + 2) % 4);                                                \
-    weigh32(f, k->sums[I], w, x, g + I, minimums, half, NC);
-                STEP(0, multiply32(w, x, g + 3, 3))
-                STEP(1, multiply32(w4, x4, g4, 0))
-                STEP(2, multiply32(w4, x4, g4 + 1, 1))
-                STEP(3, multiply32(w4, x4, g4 + 2, 2))
+    for (struct unit n = {0, 0}; n.panel < s->panels;) {
+        const struct unit following = next_unit(s, n);
+        const struct columns32 *with = tile_at(s, following.tile, k->of32, sizeof *x);
+        const struct panel32 *w = k->groups[n.panel], *next = k->groups[following.panel < s->panels ? following.panel : n.panel];
+        const int32_t have = columns_of(s, n.tile);
+        float *y = y_of(s, n);
+        __m512 f[16];
+        UNROLL for (int c = 0; c < NC; c++) f[c] = _mm512_maskz_loadu_ps(c < have ? s->again : 0, y + c * y_stride);
+        if (!s->tiles)
+            gather32(s, n.tile + 1, gathered(s, n.tile, n.panel), gathered(s, n.tile, n.panel + 1), &k->of32[(n.tile + 1) % 2]);
+        for (int64_t g = 0; g < groups; g += 4) {
+            const bool on = g + 4 < groups;
+            const struct panel32 *w4 = on ? w + 4 : next;
+            const struct columns32 *x4 = on ? x : with;
+            const int64_t g4 = on ? 4 : 0;
+#define STEP(I, AHEAD)                                            \
+    AHEAD;                                                        \
+    weigh32(f, k->sums[I], w + g + I, x, g + I, minimums, 0, half);  \
+    store32(k->sums, (I + 2) % 4);                                \
+    weigh32(f, k->sums[I], w + g + I, x, g + I, minimums, half, NC);
+            STEP(0, multiply32(w + g + 3, x, g + 3, 3))
+            STEP(1, multiply32(w4, x4, g4, 0))
+            STEP(2, multiply32(w4 + 1, x4, g4 + 1, 1))
+            STEP(3, multiply32(w4 + 2, x4, g4 + 2, 2))
 #undef STEP
-            }
-            UNROLL for (int c = 0; c < NC; c++)
-                if (c < have)
-                    _mm512_storeu_ps(y + c * y_stride, f[c]);
         }
-        struct columns32 *swap = x;
-        x = next;
-        next = swap;
+        UNROLL for (int c = 0; c < NC; c++)
+            if (c < have)
+                _mm512_storeu_ps(y + c * y_stride, f[c]);
+        x = with;
+        n = following;
     }
 }
 
@@ -374,25 +421,29 @@ INLINE void slice32(const struct slice *s, const bool minimums, const int NC)
 static void slice32_slow(const struct slice *s)
 {
     struct work *k = s->work;
-    struct columns32 *x = &k->of32[0];
     const bool halves = s->kind.halves;
-    for (int32_t t = 0; t < s->tiles; t++) {
+    for (int32_t t = 0; t < s->tile_count; t++) {
         int32_t have = columns_of(s, t);
-        gather32(s, t, 0, have, x);
+        const struct columns32 *x = tile_at(s, 0, k->of32, 0);
+        if (s->tiles)
+            x = tile_at(s, t, NULL, 0);
+        else
+            gather32(s, t, 0, have, &k->of32[0]);
         for (int64_t p = 0; p < s->panels; p++)
             for (int64_t g = 0; g < s->groups; g++) {
                 const struct panel32 *w = &k->groups[p][g];
-                MULTIPLY32(0, 4, 6, group_q(x, g), w->q[0]);
+                const int64_t at = s->first + g;
+                MULTIPLY32(0, 4, 6, group_q(x, at), w->q[0]);
                 if (halves)
-                    MULTIPLY32(1, 5, 7, group_q(x, g) + 16, w->q[4]);
+                    MULTIPLY32(1, 5, 7, group_q(x, at) + 16, w->q[4]);
                 TILE_STORE(0, k->sums[0], 64);
                 if (halves)
                     TILE_STORE(1, k->sums[1], 64);
                 __m512 d = _mm512_load_ps(w->d[0]), d1 = _mm512_load_ps(w->d[1]), m = _mm512_load_ps(w->m), start = _mm512_set1_ps(LOW_START);
                 __mmask16 same = _mm512_cmp_ps_mask(d, d1, _CMP_EQ_OQ);
-                float *y = s->y + (int64_t)t * s->tile * s->y_stride + p * PANEL_ROWS;
+                float *y = y_of(s, (struct unit){t, p});
                 for (int32_t c = 0; c < have; c++, y += s->y_stride) {
-                    __m512 dx = _mm512_set1_ps(x->d[c][g]), sum = _mm512_sub_ps(_mm512_load_ps((const float *)(k->sums[0] + 64 * c)), start);
+                    __m512 dx = _mm512_set1_ps(x->d[c][at]), sum = _mm512_sub_ps(_mm512_load_ps((const float *)(k->sums[0] + 64 * c)), start);
                     __m512 f = _mm512_maskz_loadu_ps(g > 0 ? 0xffff : s->again, y);
                     if (halves) {
                         __m512 second = _mm512_sub_ps(_mm512_load_ps((const float *)(k->sums[1] + 64 * c)), start);
@@ -402,7 +453,7 @@ static void slice32_slow(const struct slice *s)
                     } else {
                         f = _mm512_fmadd_ps(sum, _mm512_mul_ps(d, dx), f);
                         if (s->kind.minimums)
-                            f = _mm512_fmadd_ps(m, _mm512_set1_ps(x->ds[c][g]), f);
+                            f = _mm512_fmadd_ps(m, _mm512_set1_ps(x->ds[c][at]), f);
                     }
                     _mm512_storeu_ps(y, f);
                 }
@@ -527,6 +578,24 @@ static void take_weights(const struct weight *w, const uint8_t *panel, bool raw,
     take_block256(w->dtype, raw ? (const struct panel256 *)block : &k->panel, &k->blocks[to]);
 }
 
+// ---- columns as tiles ----
+
+static int64_t slice_bytes(enum act_form form) { return form == FORM_32 ? (int64_t)sizeof(struct columns32) : (int64_t)sizeof(struct columns256); }
+
+int64_t infer_amx_tile_bytes(enum act_form form, int64_t cols) { return is_quantized(form) ? (cols + 255) / 256 * slice_bytes(form) : 0; }
+
+void infer_amx_spread(enum act_form form, const void *column, int64_t cols, int64_t at, uint8_t *tiles)
+{
+    uint8_t *out = tiles + at / 16 * infer_amx_tile_bytes(form, cols);
+    const struct act32 *of32 = column;
+    const struct act256 *of256 = column;
+    for (int64_t from = 0; from < cols; from += 256, out += slice_bytes(form))
+        if (form == FORM_32)
+            put_column32(of32 + from / 32, cols - from < 256 ? (cols - from) / 32 : SLICE_GROUPS, (struct columns32 *)out, 0, at % 16);
+        else
+            put_column256(of256 + from / 256, (struct columns256 *)out, at % 16);
+}
+
 // ---- products ----
 
 static struct work *work_at(uint8_t *scratch) { return (struct work *)(((uintptr_t)scratch + 63) & ~(uintptr_t)63); }
@@ -540,9 +609,10 @@ int64_t infer_amx_scratch(int64_t cols)
 void infer_amx_product(const struct weight *w, int64_t mat, int64_t first_panel, int64_t count, const struct columns *x, float *y, int64_t y_stride, uint8_t *scratch)
 {
     struct slice s = {.work = work_at(scratch), .x = x, .panels = count, .y = y, .y_stride = y_stride, .again = 0, .kind = infer_panel_kind(w->dtype)};
-    s.tiles = (x->count + 15) / 16;
-    s.tile = (x->count + s.tiles - 1) / s.tiles; // tiles of equal sizes: the unit's time goes with their lines
-    int fours = (s.tile + 3) / 4;
+    const bool tiled = x->tiles && !x->pick;
+    s.tile_count = (x->count + 15) / 16;
+    s.tile = tiled ? 16 : (x->count + s.tile_count - 1) / s.tile_count; // of equal sizes: the unit's time goes with their lines
+    int fours = x->count < s.tile ? (x->count + 3) / 4 : (s.tile + 3) / 4;
     bool raw = !w->packed;
     uint8_t *unpacked = (uint8_t *)(s.work + 1);
     if (raw)
@@ -552,6 +622,8 @@ void infer_amx_product(const struct weight *w, int64_t mat, int64_t first_panel,
         int64_t left = (w->cols - from) / 32;
         s.groups = left >= SLICE_GROUPS ? SLICE_GROUPS : left >= 4 ? 4 : left;
         s.at = w->form == FORM_32 ? from / 32 * (int64_t)sizeof(struct act32) : from / 256 * (int64_t)sizeof(struct act256);
+        s.first = from / 32 % SLICE_GROUPS;
+        s.tiles = tiled ? x->tiles + from / 256 * slice_bytes(w->form) : NULL;
         for (int64_t i = 0; i < count; i++)
             take_weights(w, raw ? unpacked + i * panel_bytes(w->form, w->cols) : packed_panel(w, mat, first_panel + i), raw, from, s.groups, s.work, i);
         slice_of(w, fours, s.groups)(&s);

@@ -601,18 +601,23 @@ static bool amx_supported(void) { return avx512bf16_supported() && infer_amx_sup
 
 static int64_t amx_product_scratch(int64_t cols)
 {
-    int64_t a = avx512bf16_product_scratch(cols), b = infer_amx_scratch(cols);
-    return a > b ? a : b;
+    int64_t a = avx512_product_scratch(cols), b = infer_amx_scratch(cols), c = infer_amx_bf16_scratch(cols);
+    return a > b ? (a > c ? a : c) : b > c ? b : c;
 }
 
 static void amx_product(const struct weight *w, int64_t mat, int64_t first_panel, int64_t count, const struct columns *x, float *y, int64_t y_stride, uint8_t *scratch)
 {
-    bool by_matrices = is_quantized(w->form) && x->count >= AMX_COLUMNS;
-    (by_matrices ? infer_amx_product : avx512bf16_product)(w, mat, first_panel, count, x, y, y_stride, scratch);
+    if (w->form == FORM_BF16)
+        infer_amx_bf16_product(w, mat, first_panel, count, x, y, y_stride, scratch);
+    else if (is_quantized(w->form) && x->count >= AMX_COLUMNS)
+        infer_amx_product(w, mat, first_panel, count, x, y, y_stride, scratch);
+    else
+        avx512_product(w, mat, first_panel, count, x, y, y_stride, scratch);
 }
 
 #define AMX                                                                   \
     .supported = amx_supported, .round_bf16 = infer_bf16_round, .product = amx_product, .product_scratch = amx_product_scratch, \
+    .tile_bytes = infer_amx_tile_bytes, .spread = infer_amx_spread,                                                             \
     CPU_ROWS(avx512_quantize32, avx512_quantize256)
 
 static const struct cpu_variant amx_rounding = {.name = "amx with F16 rounded to bf16", BF16_ROUNDING, AMX};

@@ -42,8 +42,8 @@ struct stage {
 };
 
 struct form_buffer {
-    uint8_t *data;
-    int64_t bytes;
+    uint8_t *data, *tiles;
+    int64_t bytes, tiles_bytes;
     int32_t tensor, terms; // while steps are made: what it holds, and since which step
     int32_t version, written;
 };

@@ -25,7 +25,7 @@ static int test_product(const char *variant, uint32_t dtype, int packed, const v
             v->pack(w.dtype, w.raw + p * PANEL_ROWS * w.stride, w.stride, rows - p * PANEL_ROWS < PANEL_ROWS ? (int)(rows - p * PANEL_ROWS) : PANEL_ROWS, cols, w.packed + p * w.panel_bytes);
         for (int32_t c = 0; c < columns; c++)
             infer_write_form(v, w.form, x + c * cols, cols, forms + c * form_bytes);
-        struct columns in = {forms, form_bytes, NULL, columns};
+        struct columns in = {.data = forms, .stride = form_bytes, .count = columns};
         for (int64_t p = 0; p < w.panels; p += PRODUCT_PANELS) {
             int64_t count = w.panels - p < PRODUCT_PANELS ? w.panels - p : PRODUCT_PANELS;
             v->product(&w, 0, p, count, &in, out + p * PANEL_ROWS, y_stride, scratch);
