@@ -7,7 +7,8 @@
 // Whether the processor has AMX for 8-bit integers and bf16, and the system lets this process use it.
 bool infer_amx_supported(void);
 
-#define AMX_COLUMNS 8 // from so many on it is faster than the vectors' products
+// The columns from which on it is the faster one for a type.
+int32_t infer_amx_least(enum infer_dtype t);
 
 // cpu.h's product for quantized forms, with the bits of all other variants; scratch: infer_amx_scratch bytes.
 void infer_amx_product(const struct weight *w, int64_t mat, int64_t first_panel, int64_t count, const struct columns *x, float *y, int64_t y_stride, uint8_t *scratch);

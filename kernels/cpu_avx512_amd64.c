@@ -609,7 +609,7 @@ static void amx_product(const struct weight *w, int64_t mat, int64_t first_panel
 {
     if (w->form == FORM_BF16)
         infer_amx_bf16_product(w, mat, first_panel, count, x, y, y_stride, scratch);
-    else if (is_quantized(w->form) && x->count >= AMX_COLUMNS)
+    else if (is_quantized(w->form) && x->count >= infer_amx_least(w->dtype))
         infer_amx_product(w, mat, first_panel, count, x, y, y_stride, scratch);
     else
         avx512_product(w, mat, first_panel, count, x, y, y_stride, scratch);

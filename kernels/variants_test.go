@@ -132,6 +132,45 @@ func TestProductBits(t *testing.T) {
 	}
 }
 
+// TestColumnCounts: products of each number of columns, where they lie in order and where they are picked, hold each column's bits. The
+// fastest variant changes its way through a product at many numbers.
+func TestColumnCounts(t *testing.T) {
+	const rows, most = 70, 70
+	variant := Variants()[0]
+	for _, dtype := range DTypes() {
+		if dtype.Family() == FamilyNone {
+			continue
+		}
+		cols := map[Family]int64{FamilyFloat: 162, Family32: 640, Family256: 768}[dtype.Family()]
+		if dtype.Family() == Family32 && dtype.Block() == 32 {
+			cols = 480 // a whole slice, four groups and three more
+		}
+		t.Run(dtype.String(), func(t *testing.T) {
+			t.Parallel()
+			r := rand.New(rand.NewPCG(uint64(dtype), 3))
+			raw := randomWeights(r, dtype, rows, cols)
+			x := make([]float32, most*cols)
+			for j := range x {
+				x[j] = float32(r.NormFloat64() * math.Exp(r.NormFloat64()))
+			}
+			reference := "ref"
+			if dtype == BF16 && slices.Contains(bf16Dots, variant) {
+				reference = variant
+			}
+			want, err := product(reference, dtype, true, raw, rows, cols, x, most)
+			require.NoError(t, err)
+			for columns := 1; columns <= most; columns++ {
+				for _, scattered := range []bool{false, true} {
+					packed := columns%8 != 5 // what is not interleaved is slow to unpack
+					got, err := anyProduct(variant, dtype, packed, scattered, raw, rows, cols, x[:int64(columns)*cols], columns)
+					require.NoError(t, err)
+					sameBits(t, want[:columns*rows], got, fmt.Sprint(variant, " columns ", columns, " packed ", packed, " scattered ", scattered))
+				}
+			}
+		})
+	}
+}
+
 // bf16Dots are the variants whose products of BF16 weights are rounded by the processor.
 var bf16Dots = []string{"avx512bf16", "amx"}
 
