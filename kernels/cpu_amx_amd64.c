@@ -120,8 +120,7 @@ INLINE int32_t columns_of(const struct slice *s, int32_t tile)
     return left < s->tile ? left : s->tile;
 }
 
-// A panel by a tile of columns. Columns that lie as tiles pass panel by panel, so that a panel stays in the first-level cache; where
-// tiles are gathered on the way, each meets all panels before the next one.
+// A panel by a tile of columns: each tile meets all panels, which stay in the first-level cache, before the next one.
 struct unit {
     int32_t tile;
     int64_t panel; // s->panels: there is no unit
@@ -129,10 +128,8 @@ struct unit {
 
 INLINE struct unit next_unit(const struct slice *s, struct unit n)
 {
-    if (s->tiles ? ++n.tile < s->tile_count : ++n.panel < s->panels)
-        return n;
-    if (s->tiles)
-        return (struct unit){0, n.panel + 1};
+    if (n.panel + 1 < s->panels)
+        return (struct unit){n.tile, n.panel + 1};
     return n.tile + 1 < s->tile_count ? (struct unit){n.tile + 1, 0} : (struct unit){n.tile, s->panels};
 }
 
@@ -146,6 +143,16 @@ INLINE const void *tile_at(const struct slice *s, int32_t tile, const void *buff
 INLINE int32_t gathered(const struct slice *s, int32_t tile, int64_t panel)
 {
     return tile + 1 < s->tile_count ? (int32_t)(columns_of(s, tile + 1) * panel / s->panels) : 0;
+}
+
+// Where tiles come ready, a share of the next one is asked for instead: all columns of a long weight are more than the second-level cache holds.
+INLINE void ask_for(const struct slice *s, struct unit n, int64_t bytes)
+{
+    if (n.tile + 1 == s->tile_count)
+        return;
+    const char *next = tile_at(s, n.tile + 1, NULL, 0);
+    for (int64_t i = bytes * n.panel / s->panels / 64 * 64; i < bytes * (n.panel + 1) / s->panels; i += 64)
+        _mm_prefetch(next + i, _MM_HINT_T0);
 }
 
 INLINE float *y_of(const struct slice *s, struct unit n) { return s->y + (int64_t)n.tile * s->tile * s->y_stride + n.panel * PANEL_ROWS; }
@@ -285,7 +292,9 @@ INLINE void slice256(const struct slice *s, const bool two, const int minimum_li
         store64(k->sums, 0, two);
         weigh64(u, k->sums, x, 1, 1, two, NC);
         take_minimums(w, x, k->minimums, NC / 4 * 1, NC / 4 * 2, minimum_lines);
-        if (!s->tiles)
+        if (s->tiles)
+            ask_for(s, n, sizeof *x);
+        else
             gather256(s, n.tile + 1, gathered(s, n.tile, n.panel), gathered(s, n.tile, n.panel + 1), &k->of256[(n.tile + 1) % 2]);
         multiply64(next, with, 0, 0, two);
         store64(k->sums, 1, two);
@@ -391,7 +400,9 @@ INLINE void slice32(const struct slice *s, const bool minimums, const int NC)
         float *y = y_of(s, n);
         __m512 f[16];
         UNROLL for (int c = 0; c < NC; c++) f[c] = _mm512_maskz_loadu_ps(c < have ? s->again : 0, y + c * y_stride);
-        if (!s->tiles)
+        if (s->tiles)
+            ask_for(s, n, sizeof *x);
+        else
             gather32(s, n.tile + 1, gathered(s, n.tile, n.panel), gathered(s, n.tile, n.panel + 1), &k->of32[(n.tile + 1) % 2]);
         for (int64_t g = 0; g < groups; g += 4) {
             const bool on = g + 4 < groups;
