@@ -29,7 +29,7 @@ type Options struct {
 	Cache     string // memory of the cache, as "2GiB" or "40%" of what is available; empty: room for Sequences of full length
 	Threads   int    // 0: one for each of CPUs, or a physical core
 	CPUs      string // processors that threads are bound to: "0-3,8", "cores", "big" (cores of the fastest kind) or "node0"; empty: the system moves them. Linux only
-	Variant   string // instruction set ("avx512bf16", "avx512", "avx2", "neon", "ref"); empty: $INFER_CPU, else the best
+	Variant   string // instruction set ("amx", "avx512bf16", "avx512", "avx2", "neon", "ref"); empty: $INFER_CPU, else the best
 	CacheType string // "f16", "q8_0" (half the memory, less exact) or "f32"; empty: f16, for embeddings f32
 	NoRepack  bool   // use the weights as they lie in the file: less memory, slower
 	RoundF16  bool   // round F16 weights to bf16, where the processor has its dot product: prompts are read in about half the time, less exactly

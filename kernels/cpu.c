@@ -72,6 +72,7 @@ void infer_device_free(void *p)
 
 static const struct cpu_variant *const variants[] = { // best first
 #if defined(__x86_64__)
+    &infer_cpu_amx,
     &infer_cpu_avx512bf16,
     &infer_cpu_avx512,
     &infer_cpu_vnni256,
@@ -124,8 +125,10 @@ static void cpu_close(void *device)
             infer_device_free(d->weights[i].packed);
     for (int i = 0; d->scratch && i < d->threads; i++)
         infer_device_free(d->scratch[i]);
-    for (int i = 0; i < FORM_BUFFERS; i++)
+    for (int i = 0; i < FORM_BUFFERS; i++) {
         infer_device_free(d->forms[i].data);
+        infer_device_free(d->forms[i].tiles);
+    }
     for (int i = 0; i < TILE_SIZES; i++)
         infer_device_free(d->tiles[i].first);
     infer_device_free(d->groups.slots);

@@ -72,6 +72,8 @@ struct columns {
     int64_t stride;        // bytes from row to row
     const int32_t *pick;   // row of column c is pick[c]; NULL: c
     int32_t count;
+    const uint8_t *tiles;  // the same rows as the variant's tiles of 16 columns, from the first one on; NULL: there are none
+    int64_t tile_stride;
 };
 
 static inline const void *column(const struct columns *c, int64_t i)
@@ -80,6 +82,7 @@ static inline const void *column(const struct columns *c, int64_t i)
 }
 
 #define FEW_COLUMNS 48 // up to it products of every type read interleaved weights directly; more may be worth unpacking panels first
+#define TILED_COLUMNS 64 // from so many on columns are laid out as tiles, where the variant has them
 #define MAX_PRODUCT_COLUMNS 512 // columns of one call; more are several calls
 
 // What surrounds a product: v = scale*(y + bias); v = act(v) [* (y2 + bias2)]; out = v + residual.
@@ -151,6 +154,10 @@ struct cpu_variant {
     int64_t (*product_scratch)(int64_t cols);
     void (*quantize32)(const float *x, int64_t n, struct act32 *out);
     void (*quantize256)(const float *x, int64_t n, struct act256 *out);
+    // Products of many columns want them as tiles of 16, too. Bytes of a tile in a form, 0 for none; spread puts a column that is written into
+    // its place, `at` in a batch. NULL: there are no tiles.
+    int64_t (*tile_bytes)(enum act_form form, int64_t cols);
+    void (*spread)(enum act_form form, const void *column, int64_t cols, int64_t at, uint8_t *tiles);
     void (*round_bf16)(const float *x, int64_t n, uint16_t *out); // NULL: no bf16 dot product, BF16 weights take f32 activations
     const struct cpu_variant *rounding_f16; // the same, but that F16 weights are rounded to bf16 for its sake; NULL: there is none
     bool rounds_f16;
@@ -173,7 +180,7 @@ struct cpu_variant {
 // The reference product, for types that a variant has no kernel for.
 void infer_ref_product(const struct weight *w, int64_t mat, int64_t first_panel, int64_t count, const struct columns *x, float *y, int64_t y_stride, uint8_t *scratch);
 
-extern const struct cpu_variant infer_cpu_ref, infer_cpu_avx2, infer_cpu_avxvnni, infer_cpu_vnni256, infer_cpu_avx512, infer_cpu_avx512bf16, infer_cpu_neon, infer_cpu_neon_i8mm;
+extern const struct cpu_variant infer_cpu_ref, infer_cpu_avx2, infer_cpu_avxvnni, infer_cpu_vnni256, infer_cpu_avx512, infer_cpu_avx512bf16, infer_cpu_amx, infer_cpu_neon, infer_cpu_neon_i8mm;
 
 // The best variant this CPU has, or the one of that name; NULL where the name is unknown or not supported.
 const struct cpu_variant *infer_cpu_variant(const char *name);

@@ -42,8 +42,8 @@ struct stage {
 };
 
 struct form_buffer {
-    uint8_t *data;
-    int64_t bytes;
+    uint8_t *data, *tiles;
+    int64_t bytes, tiles_bytes;
     int32_t tensor, terms; // while steps are made: what it holds, and since which step
     int32_t version, written;
 };
@@ -162,7 +162,12 @@ static inline atomic_int *counter(struct device *d, int thread, int32_t step) { 
 // The next unit of a step in order, for whoever asks first: work whose units differ much.
 static inline int32_t take(struct device *d, int32_t step) { return atomic_fetch_add_explicit(counter(d, 0, step), 1, memory_order_relaxed); }
 
-// From quantized row to row: whole cache lines.
-static inline int64_t act_stride(enum act_form f, int64_t cols) { return (act_bytes(f, cols) + 63) / 64 * 64; }
+// From quantized row to row: whole cache lines. Rows of bf16 are read side by side, where a multiple of 4 KB apart they would share a set of
+// the first-level cache.
+static inline int64_t act_stride(enum act_form f, int64_t cols)
+{
+    int64_t lines = (act_bytes(f, cols) + 63) / 64;
+    return 64 * (f == FORM_BF16 && lines % 16 == 0 ? lines + 1 : lines);
+}
 
 #endif

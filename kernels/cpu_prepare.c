@@ -140,6 +140,8 @@ static int quantized_input(struct device *d, int32_t op, int32_t tensor, enum ac
     f->written = d->step_count;
     int64_t bytes = terms * act_stride(form, t->cols) * rows_at_most(d, t->rows_kind);
     f->bytes = bytes > f->bytes ? bytes : f->bytes;
+    if (d->variant->tile_bytes && terms == 1)
+        f->tiles_bytes = larger(f->tiles_bytes, (rows_at_most(d, t->rows_kind) + 15) / 16 * d->variant->tile_bytes(form, t->cols));
     s->tensor = tensor;
     s->form = form;
     s->terms = terms;
@@ -340,9 +342,13 @@ static int allocate_working_memory(struct device *d)
     for (int i = 0; i < d->threads; i++)
         if (!(d->scratch[i] = infer_device_alloc(d, d->scratch_bytes)))
             return fail(d, INFER_ERR_MEMORY, "no memory for scratch");
-    for (int i = 0; i < FORM_BUFFERS; i++)
-        if (d->forms[i].bytes > 0 && !(d->forms[i].data = infer_device_alloc(d, d->forms[i].bytes)))
+    for (int i = 0; i < FORM_BUFFERS; i++) {
+        struct form_buffer *f = &d->forms[i];
+        if (f->bytes > 0 && !(f->data = infer_device_alloc(d, f->bytes)))
             return fail(d, INFER_ERR_MEMORY, "no memory for quantized activations");
+        if (f->tiles_bytes > 0 && !(f->tiles = infer_device_alloc(d, f->tiles_bytes)))
+            return fail(d, INFER_ERR_MEMORY, "no memory for quantized activations as tiles");
+    }
     for (int i = 0; i < TILE_SIZES; i++) {
         d->tiles[i].first = infer_device_alloc(d, 3 * (int64_t)d->plan.max_rows * 4);
         if (!d->tiles[i].first)

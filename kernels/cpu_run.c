@@ -203,8 +203,12 @@ static void quantize(struct device *d, const struct step *s, int64_t row)
     int64_t cols = tensor_at(d, s->tensor)->cols, stride = act_stride(s->form, cols);
     uint8_t *out = d->forms[s->form_buffer].data + row * s->terms * stride;
     infer_write_form(d->variant, s->form, x, cols, out);
-    if (s->terms == 1)
+    if (s->terms == 1) {
+        const struct form_buffer *f = &d->forms[s->form_buffer];
+        if (f->tiles && rows_now(d, s->rows_kind) >= TILED_COLUMNS)
+            d->variant->spread(s->form, out, cols, row, f->tiles);
         return;
+    }
     int64_t block = s->form == FORM_32 ? 32 : 256, bytes = act_bytes(s->form, block);
     for (int64_t i = 0; i < cols / block; i++) {
         float rest[256];
@@ -319,6 +323,8 @@ static void product_chunk(struct device *d, const struct product_job *job, int64
             x.pick += c;
         else
             x.data += c * x.stride;
+        if (x.tiles)
+            x.tiles += c / 16 * x.tile_stride;
         int64_t together = job->w->mate && x.count <= FEW_COLUMNS ? 1 : panels; // few columns: in the order in which the panels lie
         for (int64_t i = 0; i < panels; i += together) {
             product(d, job->w, job->mat, panel + i, together, &x, y + i * PANEL_ROWS, y_stride, work);
@@ -339,8 +345,15 @@ static struct columns input_columns(const struct device *d, const struct step *s
 {
     const struct infer_tensor *t = tensor_at(d, op->in[0]);
     if (s->form_buffer < 0)
-        return (struct columns){d->activations + t->offset, t->stride, NULL, 0};
-    return (struct columns){d->forms[s->form_buffer].data, act_stride(d->weights[op->in[1]].form, t->cols), NULL, 0};
+        return (struct columns){.data = d->activations + t->offset, .stride = t->stride};
+    const struct form_buffer *f = &d->forms[s->form_buffer];
+    enum act_form form = d->weights[op->in[1]].form;
+    struct columns x = {.data = f->data, .stride = act_stride(form, t->cols)};
+    if (f->tiles && s->terms == 1 && rows_now(d, t->rows_kind) >= TILED_COLUMNS) {
+        x.tiles = f->tiles;
+        x.tile_stride = d->variant->tile_bytes(form, t->cols);
+    }
+    return x;
 }
 
 // Columns of a product, without its second terms.
@@ -433,7 +446,7 @@ static void run_heads(struct device *d, int32_t step, uint8_t *scratch)
         int64_t at = take(d, step), head = at / blocks, first = at % blocks * MAX_PRODUCT_COLUMNS;
         if (head >= op->n[0])
             return;
-        struct columns x = {forms, bytes, NULL, (int32_t)smaller(MAX_PRODUCT_COLUMNS, rows - first)};
+        struct columns x = {.data = forms, .stride = bytes, .count = (int32_t)smaller(MAX_PRODUCT_COLUMNS, rows - first)};
         for (int32_t c = 0; c < x.count; c++) {
             const float *in = activation(d, op->in[0], first + c) + head * op->n[1];
             infer_write_form(d->variant, w->form, in, w->cols, forms + c * bytes);

@@ -85,7 +85,7 @@ type Device struct {
 // Variants returns the names of the CPU variants that this machine can run, best first.
 func Variants() []string {
 	var names []string
-	for _, n := range []string{"avx512bf16", "avx512", "vnni256", "avxvnni", "avx2", "neon-i8mm", "neon", "ref"} {
+	for _, n := range []string{"amx", "avx512bf16", "avx512", "vnni256", "avxvnni", "avx2", "neon-i8mm", "neon", "ref"} {
 		c := C.CString(n)
 		if C.variant_name(c) != nil {
 			names = append(names, n)

@@ -22,6 +22,8 @@ type Peaks struct {
 	MultiplyAdds float64 // of 8-bit integers, a second, from registers; 0: not measured on this processor
 	BF16         float64 // multiply-adds of the bf16 dot product; 0: the processor has none
 	F32          float64 // fused multiply-adds of f32
+	MatrixInt8   float64 // multiply-adds of 8-bit integers by the matrix unit, which the variant amx uses; 0: there is none
+	MatrixBF16   float64 // the same of bf16
 }
 
 const peakBuffer = 256 << 20 // bytes read a thread: well beyond the caches
@@ -52,6 +54,14 @@ func MeasurePeaks(threads int) Peaks {
 	p.BF16 = peak(threads, func() int64 {
 		var sink C.float
 		return int64(C.infer_peak_bf16(peakRounds, &sink))
+	})
+	p.MatrixInt8 = peak(threads, func() int64 {
+		var sink C.int32_t
+		return int64(C.infer_peak_matrix(peakRounds, &sink))
+	})
+	p.MatrixBF16 = peak(threads, func() int64 {
+		var sink C.int32_t
+		return int64(C.infer_peak_matrix_bf16(peakRounds, &sink))
 	})
 	p.F32 = peak(threads, func() int64 {
 		var sink C.float

@@ -10,5 +10,8 @@ uint64_t infer_peak_read(const void *data, int64_t bytes);         // reads once
 int64_t infer_peak_multiply(int64_t rounds, int32_t *sink);
 int64_t infer_peak_bf16(int64_t rounds, float *sink);
 int64_t infer_peak_fuse(int64_t rounds, float *sink);
+// The same of the matrix unit's 8-bit integers and bf16.
+int64_t infer_peak_matrix(int64_t rounds, int32_t *sink);
+int64_t infer_peak_matrix_bf16(int64_t rounds, int32_t *sink);
 
 #endif

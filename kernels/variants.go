@@ -4,8 +4,9 @@ package kernels
 #include <stdlib.h>
 #include "cpu_device.h"
 
-// Runs one product as the backend would, on weights that lie in GGUF's layout; packed: interleaved first where the variant can.
-static int test_product(const char *variant, uint32_t dtype, int packed, const void *raw, int64_t rows, int64_t cols, const float *x, int32_t columns, float *y)
+// Runs one product as the backend would, on weights that lie in GGUF's layout; packed: interleaved first where the variant can. scattered:
+// columns lie in reverse order and are picked.
+static int test_product(const char *variant, uint32_t dtype, int packed, int scattered, const void *raw, int64_t rows, int64_t cols, const float *x, int32_t columns, float *y)
 {
     const struct cpu_variant *v = infer_cpu_variant(variant);
     const struct infer_type_traits *traits = infer_type_traits(dtype);
@@ -19,13 +20,20 @@ static int test_product(const char *variant, uint32_t dtype, int packed, const v
     uint8_t *forms = aligned_alloc(64, (size_t)(form_bytes * columns + 64) / 64 * 64), *scratch = aligned_alloc(64, (size_t)(v->product_scratch(cols) + 127) / 64 * 64);
     float *out = malloc((size_t)(y_stride * columns) * 4);
     w.packed = w.panel_bytes > 0 ? aligned_alloc(64, (size_t)(w.panel_bytes * w.panels + 63) / 64 * 64) : NULL;
-    int status = forms && scratch && out ? INFER_OK : INFER_ERR_MEMORY;
+    int64_t tile_bytes = v->tile_bytes && columns >= TILED_COLUMNS && !scattered ? v->tile_bytes(w.form, cols) : 0;
+    uint8_t *tiles = tile_bytes > 0 ? aligned_alloc(64, (size_t)(tile_bytes * ((columns + 15) / 16))) : NULL;
+    int32_t *pick = malloc((size_t)columns * sizeof *pick);
+    int status = forms && scratch && out && pick && (tiles || tile_bytes == 0) ? INFER_OK : INFER_ERR_MEMORY;
     if (status == INFER_OK) {
         for (int64_t p = 0; w.packed && p < w.panels; p++)
             v->pack(w.dtype, w.raw + p * PANEL_ROWS * w.stride, w.stride, rows - p * PANEL_ROWS < PANEL_ROWS ? (int)(rows - p * PANEL_ROWS) : PANEL_ROWS, cols, w.packed + p * w.panel_bytes);
-        for (int32_t c = 0; c < columns; c++)
-            infer_write_form(v, w.form, x + c * cols, cols, forms + c * form_bytes);
-        struct columns in = {forms, form_bytes, NULL, columns};
+        for (int32_t c = 0; c < columns; c++) {
+            pick[c] = columns - 1 - c;
+            infer_write_form(v, w.form, x + c * cols, cols, forms + (scattered ? pick[c] : c) * form_bytes);
+            if (tiles)
+                v->spread(w.form, forms + c * form_bytes, cols, c, tiles);
+        }
+        struct columns in = {.data = forms, .stride = form_bytes, .pick = scattered ? pick : NULL, .count = columns, .tiles = tiles, .tile_stride = tile_bytes};
         for (int64_t p = 0; p < w.panels; p += PRODUCT_PANELS) {
             int64_t count = w.panels - p < PRODUCT_PANELS ? w.panels - p : PRODUCT_PANELS;
             v->product(&w, 0, p, count, &in, out + p * PANEL_ROWS, y_stride, scratch);
@@ -34,6 +42,8 @@ static int test_product(const char *variant, uint32_t dtype, int packed, const v
             memcpy(y + c * rows, out + c * y_stride, (size_t)rows * 4);
     }
     free(forms);
+    free(tiles);
+    free(pick);
     free(scratch);
     free(out);
     free(w.packed);
@@ -65,14 +75,21 @@ import (
 
 // product multiplies rows x cols weights, as they lie in a GGUF file, by columns of activations. Result: [columns][rows].
 func product(variant string, t DType, packed bool, raw []byte, rows, cols int64, x []float32, columns int) ([]float32, error) {
+	return anyProduct(variant, t, packed, false, raw, rows, cols, x, columns)
+}
+
+// anyProduct is product of columns that may lie scattered, as an expert's do.
+func anyProduct(variant string, t DType, packed, scattered bool, raw []byte, rows, cols int64, x []float32, columns int) ([]float32, error) {
 	name := C.CString(variant)
 	defer C.free(unsafe.Pointer(name))
 	y := make([]float32, rows*int64(columns))
-	p := C.int(0)
-	if packed {
-		p = 1
+	flag := func(b bool) C.int {
+		if b {
+			return 1
+		}
+		return 0
 	}
-	status := C.test_product(name, C.uint32_t(t), p, unsafe.Pointer(&raw[0]), C.int64_t(rows), C.int64_t(cols), (*C.float)(&x[0]), C.int32_t(columns), (*C.float)(&y[0]))
+	status := C.test_product(name, C.uint32_t(t), flag(packed), flag(scattered), unsafe.Pointer(&raw[0]), C.int64_t(rows), C.int64_t(cols), (*C.float)(&x[0]), C.int32_t(columns), (*C.float)(&y[0]))
 	if status != C.INFER_OK {
 		return nil, fmt.Errorf("product: %w", statusErrors[status])
 	}

@@ -117,7 +117,7 @@ func TestProductBits(t *testing.T) {
 						require.False(t, math.IsNaN(float64(v)) || math.IsInf(float64(v), 0), "the test's weights must be finite")
 					}
 					for _, variant := range faster(t) {
-						if dtype == BF16 && variant == bf16Dot && cols%2 == 0 {
+						if dtype == BF16 && slices.Contains(bf16Dots, variant) && cols%2 == 0 {
 							continue // TestBF16Dot
 						}
 						for _, packed := range []bool{false, true} {
@@ -132,14 +132,64 @@ func TestProductBits(t *testing.T) {
 	}
 }
 
-// bf16Dot is the variant whose products of BF16 weights are rounded by the processor.
-const bf16Dot = "avx512bf16"
+// TestColumnCounts: products of each number of columns, where they lie in order and where they are picked, hold each column's bits. The
+// fastest variant changes its way through a product at many numbers.
+func TestColumnCounts(t *testing.T) {
+	const rows, most = 70, 70
+	variant := Variants()[0]
+	for _, dtype := range DTypes() {
+		if dtype.Family() == FamilyNone {
+			continue
+		}
+		cols := map[Family]int64{FamilyFloat: 162, Family32: 640, Family256: 768}[dtype.Family()]
+		if dtype.Family() == Family32 && dtype.Block() == 32 {
+			cols = 480 // a whole slice, four groups and three more
+		}
+		t.Run(dtype.String(), func(t *testing.T) {
+			t.Parallel()
+			r := rand.New(rand.NewPCG(uint64(dtype), 3))
+			raw := randomWeights(r, dtype, rows, cols)
+			x := make([]float32, most*cols)
+			for j := range x {
+				x[j] = float32(r.NormFloat64() * math.Exp(r.NormFloat64()))
+			}
+			reference := "ref"
+			if dtype == BF16 && slices.Contains(bf16Dots, variant) {
+				reference = variant
+			}
+			want, err := product(reference, dtype, true, raw, rows, cols, x, most)
+			require.NoError(t, err)
+			for columns := 1; columns <= most; columns++ {
+				for _, scattered := range []bool{false, true} {
+					packed := columns%8 != 5 // what is not interleaved is slow to unpack
+					got, err := anyProduct(variant, dtype, packed, scattered, raw, rows, cols, x[:int64(columns)*cols], columns)
+					require.NoError(t, err)
+					sameBits(t, want[:columns*rows], got, fmt.Sprint(variant, " columns ", columns, " packed ", packed, " scattered ", scattered))
+				}
+			}
+		})
+	}
+}
+
+// bf16Dots are the variants whose products of BF16 weights are rounded by the processor.
+var bf16Dots = []string{"avx512bf16", "amx"}
+
+// eachBF16Dot runs a test for those of them that this processor has.
+func eachBF16Dot(t *testing.T, test func(t *testing.T, variant string)) {
+	for _, variant := range bf16Dots {
+		t.Run(variant, func(t *testing.T) {
+			if !slices.Contains(Variants(), variant) {
+				t.Skip("this processor has no such variant")
+			}
+			test(t, variant)
+		})
+	}
+}
 
 // TestBF16Dot: near the reference, exact where nothing is rounded, and the same bits for any number of columns, interleaved or not.
-func TestBF16Dot(t *testing.T) {
-	if !slices.Contains(Variants(), bf16Dot) {
-		t.Skip("this processor has no bf16 dot product")
-	}
+func TestBF16Dot(t *testing.T) { eachBF16Dot(t, testBF16Dot) }
+
+func testBF16Dot(t *testing.T, bf16Dot string) {
 	r := rand.New(rand.NewPCG(7, 7))
 	for _, shape := range [][2]int64{{1, 2}, {15, 30}, {16, 32}, {17, 34}, {33, 100}, {70, 1152}, {64, 4098}} {
 		rows, cols := shape[0], shape[1]
@@ -159,7 +209,7 @@ func TestBF16Dot(t *testing.T) {
 			size += math.Pow(float64(reference[i]), 2)
 		}
 		assert.Less(t, math.Sqrt(off/size), 4e-3, "%d x %d: activations keep 8 bits", rows, cols)
-		for _, columns := range []int{1, 2, 3, 4, 5, 6, 7, 8, 9, 15, 16, 33} {
+		for _, columns := range []int{1, 2, 3, 4, 5, 6, 7, 8, 9, 15, 16, 17, 33} {
 			for _, packed := range []bool{false, true} {
 				got, err := product(bf16Dot, BF16, packed, raw, rows, cols, x[:int64(columns)*cols], columns)
 				require.NoError(t, err)
@@ -170,11 +220,10 @@ func TestBF16Dot(t *testing.T) {
 }
 
 // TestBF16DotExact: small whole numbers are multiplied and added without error, each row by its own column.
-func TestBF16DotExact(t *testing.T) {
-	if !slices.Contains(Variants(), bf16Dot) {
-		t.Skip("this processor has no bf16 dot product")
-	}
-	const rows, cols, columns = 35, 70, 11
+func TestBF16DotExact(t *testing.T) { eachBF16Dot(t, testBF16DotExact) }
+
+func testBF16DotExact(t *testing.T, bf16Dot string) {
+	const rows, cols, columns = 70, 70, 43
 	raw, x := make([]byte, 0, rows*cols*2), make([]float32, cols*columns)
 	for i := range rows * cols {
 		h := F32ToBF16(float32(i*7%31 - 15))

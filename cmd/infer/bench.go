@@ -174,19 +174,25 @@ func (b *benchFlags) run(cmd *cobra.Command, m *modelFlags) error {
 }
 
 // machineLimits are the measured limits with a number of threads.
-type machineLimits struct{ bench.Limits }
+type machineLimits struct{ kernels.Peaks }
 
-func benchLimits(threads int) machineLimits {
-	p := kernels.MeasurePeaks(threads)
-	return machineLimits{bench.Limits{Int8: p.MultiplyAdds, BF16: p.BF16, F32: p.F32, Read: p.ReadBytes}}
+func benchLimits(threads int) machineLimits { return machineLimits{kernels.MeasurePeaks(threads)} }
+
+// of returns the limits of a CPU variant.
+func (l machineLimits) of(variant string) bench.Limits {
+	limits := bench.Limits{Int8: l.MultiplyAdds, BF16: l.BF16, F32: l.F32, Read: l.ReadBytes}
+	if strings.HasPrefix(variant, "amx") {
+		limits.Int8, limits.BF16 = l.MatrixInt8, l.MatrixBF16
+	}
+	return limits
 }
 
 func (l machineLimits) note(threads int) string {
-	parts := []string{fmt.Sprintf("%.1f GB/s read", l.Read/1e9)}
+	parts := []string{fmt.Sprintf("%.1f GB/s read", l.ReadBytes/1e9)}
 	for _, p := range []struct {
 		name  string
 		value float64
-	}{{"8-bit integers", l.Int8}, {"bf16", l.BF16}, {"f32", l.F32}} {
+	}{{"8-bit integers", l.MultiplyAdds}, {"bf16", l.BF16}, {"f32", l.F32}, {"8-bit integers by the matrix unit", l.MatrixInt8}, {"bf16 by it", l.MatrixBF16}} {
 		if p.value > 0 {
 			parts = append(parts, fmt.Sprintf("%.0f G multiply-adds/s of %s", p.value/1e9, p.name))
 		}
@@ -220,7 +226,7 @@ func (b *benchFlags) measureModel(cmd *cobra.Command, m *modelFlags, tests []ben
 		r.OpenBytes = opened
 		_, r.PeakBytes = bench.Memory()
 		r.Measure(t, times)
-		r.Hold(limits.Limits, multiplyKind(e, m))
+		r.Hold(limits.of(e.Variant()), multiplyKind(e, m))
 		if err := each(r); err != nil {
 			return err
 		}
@@ -263,7 +269,7 @@ func describeEngine(e *engine.Engine, m *modelFlags) *bench.Result {
 // multiplyKind is the kind of multiply-adds that most of a model's weights take.
 func multiplyKind(e *engine.Engine, m *modelFlags) string {
 	switch t := e.Quantization(); {
-	case (t == "BF16" || t == "F16" && m.options.RoundF16) && strings.HasSuffix(e.Variant(), "bf16"):
+	case (t == "BF16" || t == "F16" && m.options.RoundF16) && (strings.HasSuffix(e.Variant(), "bf16") || strings.HasPrefix(e.Variant(), "amx")):
 		return "bf16"
 	case slices.Contains([]string{"BF16", "F16", "F32"}, t):
 		return "f32"

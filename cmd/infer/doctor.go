@@ -36,6 +36,7 @@ func newDoctor() *cobra.Command {
 			if asJSON {
 				return json.NewEncoder(cmd.OutOrStdout()).Encode(map[string]any{"variants": variants, "variant": chosen, "cores": runtime.NumCPU(),
 					"threads": peaks.Threads, "read_gb_per_second": peaks.ReadBytes / 1e9, "int8_gmac_per_second": peaks.MultiplyAdds / 1e9,
+					"matrix_int8_gmac_per_second": peaks.MatrixInt8 / 1e9, "matrix_bf16_gmac_per_second": peaks.MatrixBF16 / 1e9,
 					"backends": []string{"cpu"}, "cached_models": len(models), "cached_bytes": cached})
 			}
 			w := cmd.OutOrStdout()
@@ -45,6 +46,9 @@ func newDoctor() *cobra.Command {
 			fmt.Fprintf(w, "memory      %.1f GB/s read with %d threads\n", peaks.ReadBytes/1e9, peaks.Threads)
 			if peaks.MultiplyAdds > 0 {
 				fmt.Fprintf(w, "integers    %.0f billion 8-bit multiply-adds a second with %d threads\n", peaks.MultiplyAdds/1e9, peaks.Threads)
+			}
+			if peaks.MatrixInt8 > 0 {
+				fmt.Fprintf(w, "matrix unit %.0f billion 8-bit and %.0f billion bf16 multiply-adds a second with %d threads\n", peaks.MatrixInt8/1e9, peaks.MatrixBF16/1e9, peaks.Threads)
 			}
 			if listErr != nil {
 				fmt.Fprintf(w, "cache       not usable: %v\n", listErr)

@@ -39,7 +39,7 @@ func (f *modelFlags) add(cmd *cobra.Command, withPath bool) {
 // addCompute registers the flags that say how a model is computed, but for the threads.
 func (f *modelFlags) addCompute(cmd *cobra.Command) {
 	flags := cmd.Flags()
-	flags.StringVar(&f.options.Variant, "cpu", "", "instruction set: avx512bf16, avx512, vnni256, avxvnni, avx2, neon-i8mm, neon or ref (default: $INFER_CPU, else the best here)")
+	flags.StringVar(&f.options.Variant, "cpu", "", "instruction set: amx, avx512bf16, avx512, vnni256, avxvnni, avx2, neon-i8mm, neon or ref (default: $INFER_CPU, else the best here)")
 	flags.StringVar(&f.options.CPUs, "cpus", "", "bind threads to processors: 0-3,8, cores, big (the fastest kind's cores) or node0 (default: the system moves them)")
 	flags.StringVar(&f.options.CacheType, "cache-type", "", "type of cached keys and values: f16, q8_0 or f32 (default: f16; of embeddings f32)")
 	flags.BoolVar(&f.options.NoRepack, "no-repack", false, "use the weights as they lie in the file: less memory, slower")

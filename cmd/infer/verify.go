@@ -75,7 +75,7 @@ func newVerify() *cobra.Command {
 	flags.Float64Var(&o.Bound, "bound", 0, fmt.Sprintf("relative L2 that counts as different; 0: %g for float weights, %g for quantized ones", verify.FloatBound, verify.QuantizedBound))
 	flags.BoolVar(&o.NoTrace, "no-trace", false, "compare logits alone, not the layers")
 	flags.IntVarP(&o.Threads, "threads", "t", 0, "threads; 0: one a core")
-	flags.StringVar(&o.Variant, "cpu", "", "instruction set of the native engine: avx512bf16, avx512, vnni256, avxvnni, avx2 or ref")
+	flags.StringVar(&o.Variant, "cpu", "", "instruction set of the native engine: amx, avx512bf16, avx512, vnni256, avxvnni, avx2 or ref")
 	flags.BoolVar(&asJSON, "json", false, "print JSON, with every token")
 	flags.BoolVarP(&quiet, "quiet", "q", false, "print the summary alone")
 	cmd.MarkFlagsMutuallyExclusive("tokens", "text", "file")
