@@ -18,18 +18,7 @@ static __device__ __forceinline__ int load_word(const uint8_t *p) // 2-byte alig
     return (int)((uint32_t)h[0] | (uint32_t)h[1] << 16);
 }
 
-static __device__ __forceinline__ float load_half(const uint8_t *p)
-{
-#ifdef INFER_CUDA_EMULATE
-    uint32_t h = *(const uint16_t *)p, e = h >> 10 & 31, m = h & 1023;
-    float v = e == 31 ? (m ? NAN : INFINITY) : e == 0 ? ldexpf((float)m, -24) : ldexpf((float)(m | 1024), (int)e - 25);
-    return h >> 15 ? -v : v;
-#else
-    float v; // cuda_fp16.h would need headers that the compiler's own package lacks
-    asm("cvt.f32.f16 %0, %1;" : "=f"(v) : "h"(*(const uint16_t *)p));
-    return v;
-#endif
-}
+static __device__ __forceinline__ float load_half(const uint8_t *p) { return half_to_float(*(const uint16_t *)p); }
 
 static __device__ __forceinline__ int dot_q8_0(const uint8_t *block, const int *x)
 {
