@@ -11,7 +11,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define INFER_ABI 4
+#define INFER_ABI 5
 #define INFER_PAGE_TOKENS 32 // tokens a cache page holds
 #define INFER_OP_INPUTS 7
 #define INFER_OP_INTS 8
@@ -220,6 +220,7 @@ struct infer_options {
     const char *variant;   // instruction set by name; NULL or "": the best this CPU has
     int64_t fail_allocation; // tests: the n-th allocation or thread start fails; 0: none
     const int32_t *cpus;   // [threads] the processor that each thread is bound to, but the first, which is the caller; NULL: none is
+    int32_t card;          // of several GPUs, from 0
 };
 
 struct infer_timing { int64_t ops_ns[32]; }; // time by op kind, of the first thread, since the device opened
@@ -242,6 +243,8 @@ struct infer_backend {
     // A page to and from host memory: its layers one after the other in the plan's order, page_bytes each.
     int (*read_page)(void *device, int32_t kind, int32_t page, void *out);
     int (*write_page)(void *device, int32_t kind, int32_t page, const void *data);
+    // Bytes of the device's own memory, for plans; NULL: it computes in the host's.
+    int (*memory)(void *device, int64_t *available, int64_t *total);
 };
 
 const struct infer_backend *infer_cpu_backend(void);

@@ -50,15 +50,6 @@ struct shape {
     int32_t rows, wanted_count, sequence_count, tiles;
     int32_t positions; // every position of the batch is less
     int32_t part;
-    int32_t sampled;   // 1: chosen tokens follow the logits
-};
-
-struct properties {
-    int32_t capability;   // 10 * major + minor
-    int32_t sms;
-    int32_t block_shared; // bytes of shared memory that a block can have, with dynamic ones
-    int32_t emulated;
-    int64_t memory;       // bytes of the card
 };
 
 struct device;
@@ -81,7 +72,7 @@ int32_t device_rows(const struct device *d, int32_t rows_kind);
 // Memory that ops share, as large as the largest workspace() asks.
 enum area {
     AREA_SCRATCH = 0, // an op's own while it runs; the next op finds anything there
-    AREA_FORMS = 1,   // of products: quantized inputs, which live from op to op. Nobody else writes it
+    AREA_FORMS = 1,   // of products: quantized inputs, which live from op to op of a run. Nobody else writes it
     AREA_COUNT = 2,
 };
 void *device_area(const struct device *d, enum area area);
@@ -117,8 +108,5 @@ int64_t packed_bytes(uint32_t dtype, int64_t rows, int64_t cols);
 // Writes rows [first, first + count) of a matrix of rows x cols at `packed` from `raw`, which holds those rows alone, stride bytes apart; both
 // in device memory. Returns an infer_status.
 int pack(struct device *d, uint32_t dtype, const uint8_t *raw, int64_t stride, int64_t first, int64_t count, int64_t rows, int64_t cols, uint8_t *packed);
-
-// Where a model begins anew: products forget which inputs AREA_FORMS holds. Called before the first op of every run that launches.
-void forget_forms(struct device *d);
 
 #endif

@@ -3,11 +3,48 @@
 #define INFER_CUDA_RT_CUDA_H
 
 #include <cuda_runtime.h>
+#include <stdio.h>
 
 typedef cudaStream_t rt_stream;
 typedef cudaGraphExec_t rt_graph;
+typedef cudaEvent_t rt_event;
 
-static inline const char *rt_said(cudaError_t e) { return e == cudaSuccess ? NULL : cudaGetErrorString(e); }
+// Errors of one call stay with it: the last error is taken off, so that the next call does not report it.
+static inline const char *rt_said(cudaError_t e)
+{
+    if (e == cudaSuccess)
+        return NULL;
+    (void)cudaGetLastError();
+    return cudaGetErrorString(e);
+}
+
+static inline const char *rt_open(int index, struct properties *p)
+{
+    int count = 0;
+    cudaError_t e = cudaGetDeviceCount(&count);
+    if (e != cudaSuccess)
+        return rt_said(e);
+    if (index < 0 || index >= count)
+        return count == 0 ? "the machine has none" : "the machine has fewer cards";
+    struct cudaDeviceProp found;
+    if ((e = cudaGetDeviceProperties(&found, index)) != cudaSuccess || (e = cudaSetDevice(index)) != cudaSuccess)
+        return rt_said(e);
+    p->capability = 10 * found.major + found.minor;
+    p->sms = found.multiProcessorCount;
+    p->block_shared = (int32_t)found.sharedMemPerBlockOptin;
+    p->emulated = 0;
+    p->memory = (int64_t)found.totalGlobalMem;
+    snprintf(p->name, sizeof p->name, "%s", found.name);
+    return NULL;
+}
+static inline const char *rt_enter(int index) { return rt_said(cudaSetDevice(index)); }
+static inline const char *rt_memory(int64_t *available, int64_t *total)
+{
+    size_t a = 0, t = 0;
+    const char *wrong = rt_said(cudaMemGetInfo(&a, &t));
+    *available = (int64_t)a, *total = (int64_t)t;
+    return wrong;
+}
 
 static inline const char *rt_malloc(int64_t bytes, void **p) { return rt_said(cudaMalloc(p, (size_t)bytes)); }
 static inline void rt_free(void *p) { (void)cudaFree(p); }
@@ -18,6 +55,16 @@ static inline const char *rt_fill(void *to, int byte, int64_t bytes, rt_stream s
 static inline const char *rt_wait(rt_stream s) { return rt_said(cudaStreamSynchronize(s)); }
 static inline const char *rt_stream_open(rt_stream *s) { return rt_said(cudaStreamCreateWithFlags(s, cudaStreamNonBlocking)); }
 static inline void rt_stream_close(rt_stream s) { (void)cudaStreamDestroy(s); }
+
+static inline const char *rt_event_open(rt_event *e) { return rt_said(cudaEventCreate(e)); }
+static inline void rt_event_close(rt_event e) { (void)cudaEventDestroy(e); }
+static inline const char *rt_event_record(rt_event e, rt_stream s) { return rt_said(cudaEventRecord(e, s)); }
+static inline const char *rt_event_wait(rt_event e) { return rt_said(cudaEventSynchronize(e)); }
+static inline int64_t rt_event_ns(rt_event from, rt_event to)
+{
+    float ms = 0;
+    return cudaEventElapsedTime(&ms, from, to) == cudaSuccess ? (int64_t)(ms * 1e6) : 0;
+}
 
 static inline const char *rt_capture_begin(rt_stream s) { return rt_said(cudaStreamBeginCapture(s, cudaStreamCaptureModeThreadLocal)); }
 

@@ -3,8 +3,10 @@
 #ifndef INFER_CUDA_EMULATE_RT_H
 #define INFER_CUDA_EMULATE_RT_H
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include <functional>
 #include <new>
@@ -19,16 +21,23 @@ struct graph {
 struct stream {
     graph *capturing = nullptr;
 };
+struct event {
+    timespec at;
+};
 uint64_t next_seed(); // of the order of threads of the next launch
 // Memory is filled with bytes that make floats NaN: what is read before it was written shows.
 void *allocate(int64_t bytes);
-void fail_allocation(int64_t nth); // tests: the n-th allocation from now on fails; 0: none
 void release(void *p);
 const char *submit(stream *s, std::function<const char *()> node);
 } // namespace emulate
 
 typedef emulate::stream *rt_stream;
 typedef emulate::graph *rt_graph;
+typedef emulate::event *rt_event;
+
+const char *rt_open(int index, struct properties *p);
+static inline const char *rt_enter(int) { return NULL; }
+const char *rt_memory(int64_t *available, int64_t *total);
 
 static inline const char *rt_malloc(int64_t bytes, void **p)
 {
@@ -53,6 +62,20 @@ static inline const char *rt_stream_open(rt_stream *s)
     return *s ? NULL : "out of memory";
 }
 static inline void rt_stream_close(rt_stream s) { delete s; }
+
+static inline const char *rt_event_open(rt_event *e)
+{
+    *e = new (std::nothrow) emulate::event;
+    return *e ? NULL : "out of memory";
+}
+static inline void rt_event_close(rt_event e) { delete e; }
+static inline const char *rt_event_record(rt_event e, rt_stream)
+{
+    clock_gettime(CLOCK_MONOTONIC, &e->at);
+    return NULL;
+}
+static inline const char *rt_event_wait(rt_event) { return NULL; }
+static inline int64_t rt_event_ns(rt_event from, rt_event to) { return (to->at.tv_sec - from->at.tv_sec) * 1000000000LL + to->at.tv_nsec - from->at.tv_nsec; }
 
 static inline const char *rt_capture_begin(rt_stream s)
 {
