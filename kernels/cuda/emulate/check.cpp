@@ -30,18 +30,26 @@ static double distance(const std::vector<float> &a, const std::vector<double> &b
 static std::mt19937 source(7);
 static float normal() { return std::normal_distribution<float>()(source); }
 
-static void check_norm(int rows, int width)
+static view floats(std::vector<float> &v, int64_t cols) { return {v.data(), INFER_DTYPE_F32, INFER_ROWS_BATCH, cols * 4, cols, 0, 1, 0}; }
+
+template <int WARPS>
+static void check_norm(int rows, int groups, int width)
 {
-    std::vector<float> x(rows * width), weight(width), out(x.size()), again(x.size());
+    std::vector<float> x(rows * groups * width), weight(width), out(x.size()), again(x.size());
     std::vector<double> want;
     for (auto &v : x) v = normal();
     for (auto &v : weight) v = normal();
-    for (int r = 0; r < rows; r++) {
+    for (int r = 0; r < rows * groups; r++) {
         double sum = 0;
         for (int i = 0; i < width; i++) sum += (double)x[r * width + i] * x[r * width + i];
         for (int i = 0; i < width; i++) want.push_back(x[r * width + i] / sqrt(sum / width + 1e-5) * weight[i]);
     }
-    auto run = [&](uint64_t seed, std::vector<float> &to) { return emulate::launch(dim3(rows), dim3(256), seed, [&] { norm_rms(x.data(), weight.data(), to.data(), width, 1e-5f); }); };
+    step s = {};
+    s.rows = rows;
+    norm_shape n = {width, groups, INFER_NORM_RMS, 0, 1e-5f};
+    auto run = [&](uint64_t seed, std::vector<float> &to) {
+        return emulate::launch(dim3(rows + 1, (groups * WARPS + 7) / 8), dim3(256), seed, [&] { norm<WARPS>(&s, floats(x, groups * width), floats(weight, width), view(), floats(to, groups * width), n); });
+    };
     expect(!run(1, out) && !run(2, again), "norm: launch", 0);
     expect(distance(out, want) < 1e-6, "norm: relative L2", distance(out, want));
     expect(out == again, "norm: the order of threads changes the bits", 0);
@@ -94,7 +102,7 @@ static void check_emulator()
 int main()
 {
     check_emulator();
-    check_norm(3, 96), check_norm(2, 4096);
+    check_norm<1>(3, 11, 96), check_norm<8>(2, 1, 4100);
     check_product<false>(5, 3, 3), check_product<false>(9, 70, 4);
     check_product<true>(5, 3, 3), check_product<true>(9, 70, 4);
     if (!failures)
