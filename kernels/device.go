@@ -16,6 +16,10 @@ static void backend_timing(const struct infer_backend *b, void *d, struct infer_
 static int backend_copy_page(const struct infer_backend *b, void *d, int32_t kind, int32_t from, int32_t to) { return b->copy_page(d, kind, from, to); }
 static int backend_read_page(const struct infer_backend *b, void *d, int32_t kind, int32_t page, void *out) { return b->read_page(d, kind, page, out); }
 static int backend_write_page(const struct infer_backend *b, void *d, int32_t kind, int32_t page, const void *data) { return b->write_page(d, kind, page, data); }
+static int backend_memory(const struct infer_backend *b, void *d, int64_t *available, int64_t *total)
+{
+    return b->memory ? b->memory(d, available, total) : INFER_ERR_UNSUPPORTED;
+}
 static const char *variant_name(const char *want) { const struct cpu_variant *v = infer_cpu_variant(want); return v ? v->name : NULL; }
 
 #cgo noescape backend_run
@@ -62,6 +66,9 @@ type DeviceOptions struct {
 	Variant  string // instruction set: "ref", "avx2", "avx512"...; empty: $INFER_CPU, else the best this CPU has
 	Mapped   bool   // the weights are read-only mappings of files: their pages may be given back once interleaved
 	FailNth  int64  // tests: the n-th allocation or thread start inside the device fails; 0: none
+
+	Backend string // of OpenDevice: "cpu", or one of a library, as "cuda"; empty: "cpu"
+	Card    int    // of several GPUs, from 0
 }
 
 // Device computes one plan. Its methods must not be called from several goroutines at once, but for Cancel.
@@ -142,8 +149,11 @@ func OpenCPU(o DeviceOptions) (*Device, error) {
 			return nil, err
 		}
 	}
-	status := C.backend_open(d.backend, &options, &d.handle)
-	if status != C.INFER_OK {
+	return d.open(&options)
+}
+
+func (d *Device) open(options *C.struct_infer_options) (*Device, error) {
+	if status := C.backend_open(d.backend, options, &d.handle); status != C.INFER_OK {
 		err := d.status("open", status)
 		d.Close()
 		return nil, err
@@ -184,10 +194,22 @@ func (d *Device) Close() {
 // Describe says what computes: variant and threads.
 func (d *Device) Describe() string { return C.GoString(C.backend_describe(d.backend, d.handle)) }
 
-// Variant returns the instruction set in use.
+// Backend names what computes: "cpu", or a library's backend, as "cuda".
+func (d *Device) Backend() string { return C.GoString(d.backend.name) }
+
+// Memory returns the bytes of the device's own memory, those that nobody has and all; false where it computes in the host's.
+func (d *Device) Memory() (available, total int64, ok bool) {
+	var a, t C.int64_t
+	if C.backend_memory(d.backend, d.handle, &a, &t) != C.INFER_OK {
+		return 0, 0, false
+	}
+	return int64(a), int64(t), true
+}
+
+// Variant returns the instruction set in use, or the name of a library's backend.
 func (d *Device) Variant() string { return d.variant }
 
-// Threads returns how many threads compute.
+// Threads returns how many threads of the CPU compute; 0 on another device.
 func (d *Device) Threads() int { return d.threads }
 
 // Prepare hands a finished plan to the device. weights[i] is buffer i of the plan's tensors and must stay mapped and
