@@ -36,21 +36,21 @@ static __device__ __forceinline__ uint16_t *value_scales(const struct cache_view
 }
 
 // Element d of the key of slot j, and element i of its value.
-static __device__ __forceinline__ float key_value(const struct cache_view &c, uint8_t *page, int head, int d, int j)
+template <uint32_t DTYPE> static __device__ __forceinline__ float key_value(const struct cache_view &c, uint8_t *page, int head, int d, int j)
 {
     int64_t at = keys_at(c, head) + (int64_t)d * PAGE + j;
-    if (c.dtype == INFER_DTYPE_F32)
+    if (DTYPE == INFER_DTYPE_F32)
         return ((const float *)page)[at];
-    if (c.dtype == INFER_DTYPE_F16)
+    if (DTYPE == INFER_DTYPE_F16)
         return half_to_float(((const uint16_t *)page)[at]);
     return (float)((const int8_t *)page)[at] * half_to_float(key_scales(c, page, head)[d / 32 * PAGE + j]);
 }
-static __device__ __forceinline__ float value_value(const struct cache_view &c, uint8_t *page, int head, int i, int j)
+template <uint32_t DTYPE> static __device__ __forceinline__ float value_value(const struct cache_view &c, uint8_t *page, int head, int i, int j)
 {
     int64_t at = values_at(c, head) + (int64_t)j * c.v_dim + i;
-    if (c.dtype == INFER_DTYPE_F32)
+    if (DTYPE == INFER_DTYPE_F32)
         return ((const float *)page)[at];
-    if (c.dtype == INFER_DTYPE_F16)
+    if (DTYPE == INFER_DTYPE_F16)
         return half_to_float(((const uint16_t *)page)[at]);
     return (float)((const int8_t *)page)[at] * half_to_float(value_scales(c, page, head)[j * blocks_of(c.v_dim) + i / 32]);
 }
