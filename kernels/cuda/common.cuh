@@ -17,6 +17,13 @@
     type *name = (type *)shared_dynamic_
 #endif
 
+// Before a loop that must be unrolled, for its arrays to be registers.
+#ifdef INFER_CUDA_EMULATE
+#define UNROLL
+#else
+#define UNROLL _Pragma("unroll")
+#endif
+
 // Every lane gets the same sum: the tree does not depend on the lane.
 static __device__ __forceinline__ float warp_sum(float v)
 {

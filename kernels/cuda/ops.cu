@@ -2,7 +2,7 @@
 #include "device.h"
 
 extern const struct op_driver driver_embed, driver_norm, driver_angles, driver_rope, driver_store, driver_attention, driver_route, driver_expert_sum, driver_element, driver_copy, driver_gather,
-    driver_pool, driver_softmax, driver_previous;
+    driver_pool, driver_softmax, driver_previous, driver_conv, driver_scan, driver_head_scan, driver_delta;
 
 const struct op_driver *const op_drivers[32] = { // by enum infer_op_kind
     NULL,
@@ -20,10 +20,10 @@ const struct op_driver *const op_drivers[32] = { // by enum infer_op_kind
     &driver_element,    // 12
     &driver_copy,       // 13
     &driver_gather,     // 14
-    NULL,               // 15: CONV
-    NULL,               // 16: SCAN
-    NULL,               // 17: HEAD_SCAN
-    NULL,               // 18: DELTA
+    &driver_conv,       // 15
+    &driver_scan,       // 16
+    &driver_head_scan,  // 17
+    &driver_delta,      // 18
     NULL, NULL, NULL, NULL, NULL,
     &driver_pool,       // 24
     &driver_softmax,    // 25

@@ -1,0 +1,66 @@
+// scan.cuh - SCAN (Mamba 1): a thread a channel of a sequence walks its rows, with the channel's states in registers, or where there are not
+// as many as a kernel was made for, in the slot that takes them. The CPU's bits.
+#ifndef INFER_CUDA_SCAN_CUH
+#define INFER_CUDA_SCAN_CUH
+
+#include "recurrent.cuh"
+
+#define SCAN_THREADS 64
+
+struct scan_inputs {
+    struct view x, dt, b, c, a, d;
+};
+
+static __device__ __forceinline__ float scan_state(float h, float step, float input, float a, float b) { return fmaf(h, exp_of(step * a), input * b); }
+
+// grid: (channels / 64 rounded up, sequences), block: 64. STATES: as n1 says, or 0
+template <int STATES>
+__global__ void __launch_bounds__(SCAN_THREADS, 8) scan(const struct step *step, struct scan_inputs in, struct view out, struct cache_view c, int states)
+{
+    int64_t channel = (int64_t)blockIdx.x * SCAN_THREADS + threadIdx.x, channels = in.x.cols;
+    if ((int32_t)blockIdx.y >= step->sequence_count || channel >= channels)
+        return;
+    struct segment s = segment_of(step, c, (int32_t)blockIdx.y);
+    const float *a = (const float *)in.a.data + channel;
+    float skip = ((const float *)in.d.data)[channel], h[STATES ? STATES : 1], decay_of[STATES ? STATES : 1];
+    UNROLL
+    for (int i = 0; i < STATES; i++) {
+        h[i] = s.read ? s.read[i * channels + channel] : 0.0f;
+        decay_of[i] = a[i * channels];
+    }
+    const float *from = s.read; // STATES 0: where the state lies
+    for (int32_t t = -1; t < s.rows; t++) {
+        int32_t slot = s.rows ? slot_after(s, t) : -1;
+        float *to = slot >= 0 ? slot_of(c, slot) : s.rows ? slot_of(c, s.slots[0]) : NULL;
+        float sum = 0, x = 0, width = 0, input = 0;
+        const float *b = NULL, *cs = NULL;
+        if (t >= 0) {
+            x = row_of(in.x, s.first + t)[channel];
+            width = softplus_of(row_of(in.dt, s.first + t)[channel]);
+            input = width * x;
+            b = row_of(in.b, s.first + t);
+            cs = row_of(in.c, s.first + t);
+        }
+        UNROLL
+        for (int i = 0; t >= 0 && i < STATES; i++) {
+            h[i] = scan_state(h[i], width, input, decay_of[i], b[i]);
+            sum = fmaf(h[i], cs[i], sum);
+        }
+        UNROLL
+        for (int i = 0; slot >= 0 && i < STATES; i++)
+            to[i * channels + channel] = h[i];
+        for (int i = 0; STATES == 0 && s.rows && i < states; i++) {
+            float v = from ? from[i * channels + channel] : 0.0f;
+            if (t >= 0) {
+                v = scan_state(v, width, input, a[i * channels], b[i]);
+                sum = fmaf(v, cs[i], sum);
+            }
+            to[i * channels + channel] = v;
+        }
+        from = to;
+        if (t >= 0)
+            row_of(out, s.first + t)[channel] = fmaf(skip, x, sum);
+    }
+}
+
+#endif
