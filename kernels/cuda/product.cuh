@@ -1,0 +1,164 @@
+// product.cuh - a matrix times columns, through matrix units, for every packed type and any number of columns.
+//
+// One definition of a result's bits: a row is cut into SEGMENTS parts of whole slabs; a part's sum is one chain over its blocks, in order; the
+// parts' sums are added in order. For blocks of bytes a step of the chain is an exact integer sum, times the rounded product of both scales, in
+// one fused multiply-add; then the minimum's, in another. So a result depends on its own row and column alone: not on the kernel, nor on what
+// else is in the batch.
+//
+// product_split: few columns. A block has one tile of rows; each warp takes a segment, reads it as one stream, and the segments' sums meet in
+// shared memory. product_wide: many columns. A warp has a tile of rows and walks all segments; the columns lie in shared memory.
+// A gated op's second matrix is the second half of a block's warps.
+#ifndef INFER_CUDA_PRODUCT_CUH
+#define INFER_CUDA_PRODUCT_CUH
+
+#include "product_bytes.cuh"
+#include "product_halves.cuh"
+
+template <class Span> static __device__ __forceinline__ void finish_scaled(const struct product_job &job, const struct columns &c, int column, int row, float y, float y2)
+{
+    const uint8_t *form = form_row(job, c, column * job.terms);
+    finish(job, c, column, row, Span::result(y, form, job.padded), Span::result(y2, form, job.padded));
+}
+
+// grid: (column tiles, row tiles, matrices), block: 256, or gated 512. TILES: of 8 columns
+template <class Span, int TILES> __global__ void __launch_bounds__(512) product_split(struct product_job job)
+{
+    __shared__ float sums[2][SEGMENTS][8 * TILES][TILE_HEIGHT];
+    __shared__ const uint8_t *form_rows[8 * TILES];
+    const int lane = (int)threadIdx.x % 32, g = lane / 4, t = lane % 4, segment = (int)threadIdx.x / 32 % SEGMENTS, which = (int)threadIdx.x / (32 * SEGMENTS);
+    const struct columns c = columns_of(job, 8 * TILES / job.terms);
+    if (c.count <= 0)
+        return;
+    const int first = job.slabs * segment / SEGMENTS * Span::spans, end = job.slabs * (segment + 1) / SEGMENTS * Span::spans;
+    const uint8_t *tile = (which ? job.w[1] : job.w[0]) + c.mat * job.mat_bytes + (int64_t)blockIdx.y * job.slabs * Span::slab_bytes;
+    Span raw;
+    if (first < end)
+        raw.load(tile + first / Span::spans * (int64_t)Span::slab_bytes, first % Span::spans, lane);
+    if (threadIdx.x < 8 * TILES)
+        form_rows[threadIdx.x] = form_row(job, c, (int)threadIdx.x);
+    float acc[TILES][4];
+    UNROLL
+    for (int n = 0; n < TILES; n++)
+        UNROLL
+        for (int i = 0; i < 4; i++)
+            acc[n][i] = 0;
+    __syncthreads();
+    for (int span = first; span < end; span++) {
+        typename Span::weights w;
+        raw.prepare(w, job);
+        if (span + 1 < end)
+            raw.load(tile + (span + 1) / Span::spans * (int64_t)Span::slab_bytes, (span + 1) % Span::spans, lane);
+        UNROLL
+        for (int n = 0; n < TILES; n++) {
+            const int even = 8 * n + 2 * t;
+            Span::multiply(acc[n], w, Span::in_rows(form_rows[8 * n + g], form_rows[even], form_rows[even + 1], job.padded, span, t));
+        }
+    }
+    UNROLL
+    for (int n = 0; n < TILES; n++)
+        UNROLL
+        for (int i = 0; i < 4; i++)
+            sums[which][segment][8 * n + 2 * t + i % 2][g + 8 * (i / 2)] = acc[n][i];
+    __syncthreads();
+    const int rows = job.rows - (int)blockIdx.y * TILE_HEIGHT;
+    for (int at = (int)threadIdx.x; at < c.count * TILE_HEIGHT; at += (int)blockDim.x) {
+        int row = at % TILE_HEIGHT, column = at / TILE_HEIGHT;
+        float y[2] = {0, 0};
+        for (int k = 0; k < (job.w[1] ? 2 : 1); k++)
+            for (int term = 0; term < job.terms; term++) {
+                float total = 0;
+                for (int s = 0; s < SEGMENTS; s++)
+                    total += sums[k][s][column * job.terms + term][row];
+                y[k] = term ? y[k] + total : total;
+            }
+        if (row < rows)
+            finish_scaled<Span>(job, c, column, (int)blockIdx.y * TILE_HEIGHT + row, y[0], y[1]);
+    }
+}
+
+#define WIDE_WARPS 8
+
+// Dynamic shared memory of product_wide: the sums of the segments before.
+template <class Span> static constexpr int wide_shared() { return 4 * Span::wide_tiles * 32 * WIDE_WARPS * 4; }
+
+// grid: (column tiles, groups of row tiles, matrices), block: 256. Gated: half of the warps have the second matrix.
+template <class Span> __global__ void __launch_bounds__(32 * WIDE_WARPS, 2) product_wide(struct product_job job)
+{
+    constexpr int TILES = Span::wide_tiles, height_most = WIDE_WARPS / 2 * TILE_HEIGHT;
+    SHARED_DYNAMIC(float, totals);
+    __shared__ __align__(16) typename Span::stage stages[2];
+    __shared__ const uint8_t *form_rows[8 * TILES];
+    const int lane = (int)threadIdx.x % 32, g = lane / 4, t = lane % 4, warp = (int)threadIdx.x / 32;
+    const struct columns c = columns_of(job, 8 * TILES / job.terms);
+    if (c.count <= 0)
+        return;
+    if (threadIdx.x < 8 * TILES)
+        form_rows[threadIdx.x] = form_row(job, c, (int)threadIdx.x);
+    __syncthreads();
+    const int height = job.w[1] ? WIDE_WARPS / 2 : WIDE_WARPS, which = warp / height, tiles = (job.rows + TILE_HEIGHT - 1) / TILE_HEIGHT;
+    const int tile = (int)blockIdx.y * height + warp % height, spans = job.slabs * Span::spans;
+    const uint8_t *weights = (which ? job.w[1] : job.w[0]) + c.mat * job.mat_bytes + (int64_t)(tile < tiles ? tile : tiles - 1) * job.slabs * Span::slab_bytes;
+    float acc[TILES][4], *total = totals + threadIdx.x; // of the segments before: the thread's own, 32 * WIDE_WARPS apart
+    UNROLL
+    for (int n = 0; n < TILES; n++)
+        UNROLL
+        for (int i = 0; i < 4; i++)
+            acc[n][i] = total[(4 * n + i) * 32 * WIDE_WARPS] = 0;
+    Span raw;
+    raw.load(weights, 0, lane);
+    Span::copy(form_rows, job.padded, 0, 32 * WIDE_WARPS, &stages[0]);
+    copy_commit();
+    int segment = 0;
+    for (int span = 0; span < spans; span++) {
+        typename Span::weights w;
+        raw.prepare(w, job);
+        copy_wait<0>();
+        __syncthreads(); // the span is there, and nobody reads the other stage any more
+        if (span + 1 < spans) {
+            Span::copy(form_rows, job.padded, span + 1, 32 * WIDE_WARPS, &stages[(span + 1) % 2]);
+            copy_commit();
+            raw.load(weights + (span + 1) / Span::spans * (int64_t)Span::slab_bytes, (span + 1) % Span::spans, lane);
+        }
+        UNROLL
+        for (int n = 0; n < TILES; n++)
+            Span::multiply(acc[n], w, Span::in_stage(stages[span % 2], n, g, t));
+        while (segment < SEGMENTS && job.slabs * (segment + 1) / SEGMENTS * Span::spans <= span + 1) {
+            UNROLL
+            for (int n = 0; n < TILES; n++)
+                UNROLL
+                for (int i = 0; i < 4; i++)
+                    total[(4 * n + i) * 32 * WIDE_WARPS] += acc[n][i], acc[n][i] = 0;
+            segment++;
+        }
+    }
+    float(*second)[height_most] = (float(*)[height_most])stages; // [column][row]
+    if (job.w[1]) {
+        static_assert(sizeof stages >= 8 * TILES * height_most * 4, "the second matrix's sums fit");
+        __syncthreads();
+        UNROLL
+        for (int n = 0; n < TILES && which == 1; n++)
+            UNROLL
+            for (int i = 0; i < 4; i++)
+                second[8 * n + 2 * t + i % 2][warp % height * TILE_HEIGHT + g + 8 * (i / 2)] = total[(4 * n + i) * 32 * WIDE_WARPS];
+        __syncthreads();
+    }
+    if (which == 1)
+        return;
+    UNROLL
+    for (int n = 0; n < TILES; n++)
+        UNROLL
+        for (int i = 0; i < 4; i++) {
+            int row = tile * TILE_HEIGHT + g + 8 * (i / 2), column = 8 * n + 2 * t + i % 2;
+            float y = total[(4 * n + i) * 32 * WIDE_WARPS];
+            if (job.terms == 2) {
+                if (i % 2)
+                    continue;
+                y += total[(4 * n + i + 1) * 32 * WIDE_WARPS];
+                column /= 2;
+            }
+            if (row < job.rows && column < c.count)
+                finish_scaled<Span>(job, c, column, row, y, job.w[1] ? second[column][warp % height * TILE_HEIGHT + g + 8 * (i / 2)] : 0.0f);
+        }
+}
+
+#endif
