@@ -116,6 +116,21 @@ func OpenDevice(o DeviceOptions) (*Device, error) {
 	return d.open(&C.struct_infer_options{card: C.int32_t(o.Card), fail_allocation: C.int64_t(o.FailNth)})
 }
 
+// CardPeaks are what a device with memory of its own was measured to reach, a second.
+type CardPeaks struct {
+	ReadBytes, CopyBytes               float64 // a copied byte counts twice
+	Int8MultiplyAdds, HalfMultiplyAdds float64 // of the matrix units, from registers
+}
+
+// Peaks measures the device, which takes about a second; [ErrUnsupported] on the CPU, for which there is [MeasurePeaks].
+func (d *Device) Peaks() (CardPeaks, error) {
+	var p C.struct_infer_card_peaks
+	if err := d.measurePeaks(&p); err != nil {
+		return CardPeaks{}, err
+	}
+	return CardPeaks{float64(p.read_bytes), float64(p.copy_bytes), float64(p.int8_multiply_adds), float64(p.half_multiply_adds)}, nil
+}
+
 // Found is a backend's library on this machine.
 type Found struct {
 	Backend, Path    string

@@ -20,6 +20,7 @@ static int backend_memory(const struct infer_backend *b, void *d, int64_t *avail
 {
     return b->memory ? b->memory(d, available, total) : INFER_ERR_UNSUPPORTED;
 }
+static int backend_peaks(const struct infer_backend *b, void *d, struct infer_card_peaks *out) { return b->peaks ? b->peaks(d, out) : INFER_ERR_UNSUPPORTED; }
 static const char *variant_name(const char *want) { const struct cpu_variant *v = infer_cpu_variant(want); return v ? v->name : NULL; }
 
 #cgo noescape backend_run
@@ -204,6 +205,10 @@ func (d *Device) Memory() (available, total int64, ok bool) {
 		return 0, 0, false
 	}
 	return int64(a), int64(t), true
+}
+
+func (d *Device) measurePeaks(out *C.struct_infer_card_peaks) error {
+	return d.status("peaks", C.backend_peaks(d.backend, d.handle, out))
 }
 
 // Variant returns the instruction set in use, or the name of a library's backend.

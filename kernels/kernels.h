@@ -225,6 +225,12 @@ struct infer_options {
 
 struct infer_timing { int64_t ops_ns[32]; }; // time by op kind, of the first thread, since the device opened
 
+// What a card was measured to reach, a second.
+struct infer_card_peaks {
+    double read_bytes, copy_bytes; // of its memory; a copied byte counts twice
+    double int8_multiply_adds, half_multiply_adds; // of its matrix units, from registers
+};
+
 struct infer_backend {
     uint32_t abi;
     const char *name;
@@ -245,6 +251,7 @@ struct infer_backend {
     int (*write_page)(void *device, int32_t kind, int32_t page, const void *data);
     // Bytes of the device's own memory, for plans; NULL: it computes in the host's.
     int (*memory)(void *device, int64_t *available, int64_t *total);
+    int (*peaks)(void *device, struct infer_card_peaks *out); // NULL where memory is
 };
 
 const struct infer_backend *infer_cpu_backend(void);

@@ -232,7 +232,7 @@ extern "C" __attribute__((visibility("default"))) const struct infer_backend *in
 {
     static const struct infer_backend backend = {
         INFER_ABI, "cuda", backend_open, backend_close, backend_attach, backend_prepare, backend_run, backend_read_tensor, backend_last_error,
-        backend_describe, backend_timing, backend_copy_page, backend_read_page, backend_write_page, backend_memory,
+        backend_describe, backend_timing, backend_copy_page, backend_read_page, backend_write_page, backend_memory, backend_peaks,
     };
     return &backend;
 }

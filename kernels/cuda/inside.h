@@ -65,6 +65,8 @@ void *device_malloc_host(struct device *d, int64_t bytes);
 int backend_prepare(void *device, const struct infer_plan *plan);
 int backend_run(void *device, const struct infer_batch *batch, struct infer_result *result);
 
+int backend_peaks(void *device, struct infer_card_peaks *out);
+
 // Lays a batch out behind struct step in host memory, sets the shape, and begins its copy to the device.
 int write_step(struct device *d, const struct infer_batch *batch);
 int reserve_step(struct device *d, int64_t bytes); // grows both copies of the step

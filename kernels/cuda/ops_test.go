@@ -2,7 +2,11 @@ package cuda
 
 import (
 	"fmt"
+	"os"
+	"strconv"
 	"testing"
+
+	"github.com/stretchr/testify/require"
 
 	"github.com/infer-go/infer/kernels"
 )
@@ -251,15 +255,27 @@ func trials(short bool) (all []namedTrial) {
 	return all
 }
 
+// trialSeed is where random shapes and inputs begin: $INFER_TRIAL_SEED, or always the same.
+func trialSeed(t *testing.T) uint64 {
+	said := os.Getenv("INFER_TRIAL_SEED")
+	if said == "" {
+		return 0
+	}
+	seed, err := strconv.ParseUint(said, 10, 32)
+	require.NoError(t, err, "INFER_TRIAL_SEED")
+	return seed
+}
+
 // TestOps holds every op against the CPU's reference, on random shapes: each op's values near it, and the same bits in any batch.
 func TestOps(t *testing.T) {
+	useLibrary(t)
 	rounds := uint64(3)
 	if testing.Short() {
 		rounds = 1
 	}
 	for _, c := range trials(testing.Short()) {
 		for seed := range rounds {
-			t.Run(fmt.Sprintf("%s/%d", c.name, seed), func(t *testing.T) { c.run(t, seed+1) })
+			t.Run(fmt.Sprintf("%s/%d", c.name, seed), func(t *testing.T) { c.run(t, trialSeed(t)+seed+1) })
 		}
 	}
 }
