@@ -1,5 +1,6 @@
 // products.cu - the drivers of MATMUL, HEADS and EXPERTS, and how weights are packed.
 #include "experts.cuh"
+#include "pack.cuh"
 #include "product_floats.cuh"
 #include "products.h"
 #include "quantize.cuh"

@@ -2,7 +2,6 @@
 #ifndef INFER_CUDA_PRODUCTS_H
 #define INFER_CUDA_PRODUCTS_H
 
-#include "pack.cuh"
 #include "product_job.cuh"
 
 // How wide a launch is: columns that a block has.
