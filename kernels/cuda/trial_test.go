@@ -18,6 +18,7 @@ type recording struct {
 	*kernels.Plan
 	random *rand.Rand
 	data   []byte
+	exact  bool // weights have the values of their types, as F32
 }
 
 func (r *recording) normal(n int64, scale, offset float64) []float32 {
@@ -49,8 +50,17 @@ func (r *recording) weight(t kernels.DType, cols, rows, mats int64) kernels.Ref 
 	} else {
 		r.randomBlocks(t, bytes)
 	}
+	name := fmt.Sprintf("%s %dx%dx%d", t, mats, rows, cols)
+	if r.exact {
+		values := make([]float32, cols*rows*mats)
+		require.NoError(r.t, kernels.Dequantize(values, t, bytes))
+		t, bytes = kernels.F32, make([]byte, 0, 4*len(values))
+		for _, v := range values {
+			bytes = binary.LittleEndian.AppendUint32(bytes, math.Float32bits(v))
+		}
+	}
 	r.data = append(r.data, bytes...)
-	return r.Weight(fmt.Sprintf("%s %dx%dx%d", t, mats, rows, cols), t, cols, rows, mats, 0, at)
+	return r.Weight(name, t, cols, rows, mats, 0, at)
 }
 
 // randomBlocks fills blocks of a type that cannot be quantized to with random codes and moderate scales.
@@ -62,7 +72,7 @@ func (r *recording) randomBlocks(t kernels.DType, bytes []byte) {
 		b := bytes[block : block+t.BlockBytes()]
 		switch t.String() {
 		case "TQ1_0", "TQ2_0":
-			binary.LittleEndian.PutUint16(b[len(b)-2:], kernels.F32ToF16(0.01))
+			binary.LittleEndian.PutUint16(b[len(b)-2:], kernels.F32ToF16(0.002))
 		case "IQ1_M": // its scale is spread over the upper nibbles of the last words
 			for i := len(b) - 8; i < len(b); i += 2 {
 				b[i+1] &= 0x0f
@@ -75,7 +85,7 @@ func (r *recording) randomBlocks(t kernels.DType, bytes []byte) {
 				b[i] &= 0x3f
 			}
 		default:
-			binary.LittleEndian.PutUint16(b, kernels.F32ToF16(0.01))
+			binary.LittleEndian.PutUint16(b, kernels.F32ToF16(0.002))
 		}
 	}
 }
@@ -102,7 +112,7 @@ type trial struct {
 	record func(r *recording)
 	cache  kernels.DType
 	whole  bool    // sequences are in one batch
-	limit  float64 // of each op's relative L2
+	limit  float64 // of each op's relative L2 from the reference in floats, on top of what the CPU's kernels are away from it
 }
 
 // turn is one batch: the rows [from, to) of some sequences.
@@ -177,8 +187,8 @@ func (r *recording) batches(lengths []int, turns []turn) []*kernels.Batch {
 }
 
 // recorded makes a trial's plan; the same seed gives the same one.
-func (c *trial) recorded(t testing.TB, seed uint64, sequences int) *recording {
-	r := &recording{t: t, Plan: kernels.NewPlan(), random: rand.New(rand.NewPCG(seed, 9))}
+func (c *trial) recorded(t testing.TB, seed uint64, sequences int, exact bool) *recording {
+	r := &recording{t: t, Plan: kernels.NewPlan(), random: rand.New(rand.NewPCG(seed, 9)), exact: exact}
 	c.record(r)
 	var pages []int
 	for _, kind := range r.PageKinds {
@@ -230,14 +240,14 @@ func readAll(d *kernels.Device, p *kernels.Plan, ref kernels.Ref, b *kernels.Bat
 	return all
 }
 
-// near holds what the card computed in each op of a batch against the reference.
-func (c *trial) near(t testing.TB, card, cpu *kernels.Device, p *kernels.Plan, b *kernels.Batch) {
+// near holds what the card computed in each op of a batch against the same plan with weights in floats, beside the CPU's kernels.
+func (c *trial) near(t testing.TB, card, cpu, exact *kernels.Device, p *kernels.Plan, b *kernels.Batch) {
 	for i, o := range p.Ops {
 		for _, ref := range []kernels.Ref{o.Out, o.Out2} {
 			if ref == kernels.None {
 				continue
 			}
-			got, want := readAll(card, p, ref, b), readAll(cpu, p, ref, b)
+			got, peer, want := readAll(card, p, ref, b), readAll(cpu, p, ref, b), readAll(exact, p, ref, b)
 			if p.Tensors[ref].DType == kernels.I32 {
 				for j := range want {
 					require.Equalf(t, math.Float32bits(want[j]), math.Float32bits(got[j]), "op %d, %s: expert %d", i, o.Kind, j)
@@ -247,9 +257,18 @@ func (c *trial) near(t testing.TB, card, cpu *kernels.Device, p *kernels.Plan, b
 			for j, v := range got {
 				require.Falsef(t, math.IsNaN(float64(v)) && !math.IsNaN(float64(want[j])), "op %d, %s of %v: value %d of rows of %d is NaN, expected %v", i, o.Kind, o.N, j, p.Cols(ref), want[j])
 			}
-			require.LessOrEqualf(t, distance(got, want), c.limit, "op %d, %s: n %v f %v, %s", i, o.Kind, o.N, o.F, p.Names[ref])
+			require.LessOrEqualf(t, distance(got, want), c.limit+1.25*distance(peer, want), "op %d, %s: n %v f %v, %s", i, o.Kind, o.N, o.F, p.Names[ref])
 		}
 	}
+}
+
+// reference is the CPU with a recording's plan.
+func reference(t *testing.T, r *recording) *kernels.Device {
+	d, err := kernels.OpenCPU(kernels.DeviceOptions{Threads: 1, Variant: "ref"})
+	require.NoError(t, err)
+	t.Cleanup(d.Close)
+	require.NoError(t, d.Prepare(r.Plan, [][]byte{r.data}))
+	return d
 }
 
 // results computes a trial in batches and returns each sequence's rows of the plan's result, by position.
@@ -291,8 +310,8 @@ func (c *trial) run(t *testing.T, seed uint64) {
 	}
 	var first map[[2]int][]float32
 	for i, piece := range pieces {
-		r := c.recorded(t, seed, len(lengths))
-		card, cpu := openCard(t, kernels.DeviceOptions{}), (*kernels.Device)(nil)
+		r := c.recorded(t, seed, len(lengths), false)
+		card := openCard(t, kernels.DeviceOptions{})
 		require.NoError(t, card.Prepare(r.Plan, [][]byte{r.data}))
 		turns := cutTurns(lengths, piece)
 		batches := r.batches(lengths, turns)
@@ -301,21 +320,21 @@ func (c *trial) run(t *testing.T, seed uint64) {
 			card.Close()
 			continue
 		}
-		var err error
-		cpu, err = kernels.OpenCPU(kernels.DeviceOptions{Threads: 1, Variant: "ref"})
-		require.NoError(t, err)
-		require.NoError(t, cpu.Prepare(r.Plan, [][]byte{r.data}))
+		cpu, exact := reference(t, r), reference(t, c.recorded(t, seed, len(lengths), true))
 		first = results(t, card, r.Plan, batches, turns, func(b *kernels.Batch) {
-			_, err := cpu.Run(b)
-			require.NoError(t, err)
-			c.near(t, card, cpu, r.Plan, b)
+			for _, d := range []*kernels.Device{cpu, exact} {
+				_, err := d.Run(b)
+				require.NoError(t, err)
+			}
+			c.near(t, card, cpu, exact, r.Plan, b)
 		})
-		cpu.Close()
-		card.Close()
+		for _, d := range []*kernels.Device{card, cpu, exact} {
+			d.Close()
+		}
 		require.NotEmpty(t, first)
 	}
 	if c.whole { // alone, too
-		r := c.recorded(t, seed, len(lengths))
+		r := c.recorded(t, seed, len(lengths), false)
 		card := openCard(t, kernels.DeviceOptions{})
 		require.NoError(t, card.Prepare(r.Plan, [][]byte{r.data}))
 		for s, n := range lengths {
