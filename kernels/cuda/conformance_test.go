@@ -1,0 +1,128 @@
+package cuda
+
+import (
+	"context"
+	"encoding/binary"
+	"encoding/json"
+	"math"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/infer-go/infer/engine"
+	"github.com/infer-go/infer/internal/fixtures"
+)
+
+// conformanceLimit is the relative L2 from a reference in floats that logits may have where llama.cpp's own are nearer.
+const conformanceLimit = 5e-3
+
+type conformanceCase struct {
+	name, model string
+	tokens      []int32
+	target      []float32
+	group       string
+	limit       float64
+}
+
+func readFloats(t *testing.T, path string) []float32 {
+	data, err := os.ReadFile(path)
+	require.NoError(t, err)
+	out := make([]float32, len(data)/4)
+	for i := range out {
+		out[i] = math.Float32frombits(binary.LittleEndian.Uint32(data[4*i:]))
+	}
+	return out
+}
+
+func readCase(t *testing.T, dir string) conformanceCase {
+	c := conformanceCase{name: filepath.Base(dir), model: filepath.Join(dir, "model.gguf")}
+	var meta struct {
+		Group  string             `json:"group"`
+		Errors map[string]float64 `json:"errors"`
+	}
+	for name, into := range map[string]any{"meta.json": &meta, "tokens.json": &c.tokens} {
+		data, err := os.ReadFile(filepath.Join(dir, name))
+		require.NoError(t, err)
+		if json.Unmarshal(data, into) != nil {
+			var object struct{ Tokens []int32 }
+			require.NoError(t, json.Unmarshal(data, &object))
+			c.tokens = object.Tokens
+		}
+	}
+	if c.group = meta.Group; c.group == "embedding" {
+		return c
+	}
+	c.limit = max(conformanceLimit, 1.05*meta.Errors["own_vs_ref"])
+	target := filepath.Join(dir, "logits_exact.f32")
+	if _, err := os.Stat(target); err != nil {
+		target = filepath.Join(dir, "logits_ref.f32")
+	}
+	c.target = readFloats(t, target)
+	return c
+}
+
+// shortCases are those that -short runs: one of each way in which architectures differ.
+var shortCases = []string{"quant-q4_k", "quant-q8_0", "arch-llama", "arch-gemma", "arch-qwen3moe", "arch-gpt-oss", "arch-deepseek2", "arch-mamba2", "arch-qwen3next"}
+
+func logitsOf(t *testing.T, c conformanceCase, chunk int, o engine.Options) []float32 {
+	o.AllLogits, o.Context, o.Device, o.Threads, o.StepRows = true, 128, "cuda", 1, 128
+	e, err := engine.Open(c.model, o)
+	require.NoError(t, err)
+	defer e.Close()
+	require.False(t, e.OnCPU())
+	var out []float32
+	require.NoError(t, e.Logits(context.Background(), c.tokens, chunk, func(_ int, logits []float32) error {
+		out = append(out, logits...)
+		return nil
+	}))
+	return out
+}
+
+// TestConformance holds the models of the corpus on the card against their references, and against themselves in other pieces: the same bits.
+func TestConformance(t *testing.T) {
+	useLibrary(t)
+	dirs, err := filepath.Glob(filepath.Join(fixtures.Path(t, "conformance", "cases"), "*"))
+	require.NoError(t, err)
+	ran := 0
+	for _, dir := range dirs {
+		c := readCase(t, dir)
+		if c.group == "embedding" || testing.Short() && !isShort(c.name) {
+			continue
+		}
+		ran++
+		t.Run(c.name, func(t *testing.T) {
+			got := logitsOf(t, c, 0, engine.Options{CacheType: "f32"})
+			require.Len(t, got, len(c.target))
+			d := distance(got, c.target)
+			t.Logf("relative L2 %.2e, limit %.2e", d, c.limit)
+			require.LessOrEqual(t, d, c.limit)
+			for _, chunk := range []int{1, 7} {
+				if again := logitsOf(t, c, chunk, engine.Options{CacheType: "f32"}); !equalBits(got, again) {
+					require.Failf(t, "bits differ", "chunks of %d", chunk)
+				}
+			}
+		})
+	}
+	require.Positive(t, ran)
+}
+
+func isShort(name string) bool {
+	for _, s := range shortCases {
+		if strings.HasPrefix(name, s) {
+			return true
+		}
+	}
+	return false
+}
+
+func equalBits(a, b []float32) bool {
+	for i := range a {
+		if math.Float32bits(a[i]) != math.Float32bits(b[i]) {
+			return false
+		}
+	}
+	return len(a) == len(b)
+}
