@@ -32,10 +32,13 @@ struct cut {
     int tiles, stages, blocks;
 };
 
+// Bytes of shared memory that blocks have for a layout: besides it the kernel has some of its own.
+static int64_t shared_room(const struct device *d, const struct cache_view *c) { return device_properties(d)->block_shared - (c->v_dim ? 4 << 10 : 1 << 10); }
+
 // Whether a layer is attended in tiles depends on the layer and the card alone, for the bits do.
 static bool in_tiles(const struct device *d, const struct cache_view *c, int v_first)
 {
-    return c->dtype != INFER_DTYPE_F32 && c->v_width <= 4 * TILE_PAIRS * 16 && layout_of(*c, v_first, 1, 1, false).bytes <= device_properties(d)->block_shared;
+    return c->dtype != INFER_DTYPE_F32 && c->v_width <= 4 * TILE_PAIRS * 16 && layout_of(*c, v_first, 1, 1, false).bytes <= shared_room(d, c);
 }
 
 // As many queries a block as the shape's tiles have, as registers hold the values of, and as fit into shared memory.
@@ -46,7 +49,7 @@ static struct cut cut_of(const struct device *d, const struct cache_view *c, con
     struct cut cut = {c->v_dim ? 4 : 1, 2, 1};
     while (cut.tiles > 1 && (16 * cut.tiles >= 2 * queries || (c->v_width + 15) / 16 * cut.tiles > 4 * TILE_PAIRS))
         cut.tiles /= 2;
-    while (layout_of(*c, s->v_first, cut.tiles, cut.stages, s->spans > 0).bytes > device_properties(d)->block_shared) {
+    while (layout_of(*c, s->v_first, cut.tiles, cut.stages, s->spans > 0).bytes > shared_room(d, c)) {
         if (cut.stages > 1)
             cut.stages = 1;
         else

@@ -52,10 +52,9 @@ struct tile_job {
     struct range seen; // by any of the queries
 };
 
-// A thread's two rows of its fragment.
+// What a thread needs of a row of its fragment for the scores.
 struct tile_query {
-    int64_t row;
-    int32_t head, own; // own position
+    int32_t own;       // position
     struct range seen; // empty: no such query
     float slope;
 };
@@ -67,16 +66,17 @@ struct tile_state {
     float highest[2];
 };
 
+static __device__ __forceinline__ int64_t row_at(const struct attention_shape &s, const struct tile_job &j, int m) { return j.first + m / s.group; }
+static __device__ __forceinline__ int head_at(const struct attention_shape &s, const struct tile_job &j, int m) { return j.kv_head * s.group + m % s.group; }
+
 static __device__ __forceinline__ struct tile_query query_at(const struct step *step, const struct attention_shape &s, const struct tile_job &j, int m)
 {
-    struct tile_query q = {0, 0, 0, {0, 0}, 0};
+    struct tile_query q = {0, {0, 0}, 0};
     if (m >= j.queries)
         return q;
-    q.row = j.first + m / s.group;
-    q.head = j.kv_head * s.group + m % s.group;
-    q.own = step->positions[q.row];
-    q.seen = seen_by(step, s, q.row);
-    q.slope = alibi_slope(s.alibi, q.head, s.heads);
+    q.own = step->positions[row_at(s, j, m)];
+    q.seen = seen_by(step, s, row_at(s, j, m));
+    q.slope = alibi_slope(s.alibi, head_at(s, j, m), s.heads);
     return q;
 }
 
@@ -163,6 +163,7 @@ template <int PARTS> static __device__ __forceinline__ void tile_scores(float (*
         scores[n][0] = scores[n][1] = scores[n][2] = scores[n][3] = 0;
     if (PARTS == 4) { // one group of 8 positions, 32 elements at a time
         const uint16_t *b_at = keys + lane * KEY_STRIDE + part * 8;
+        UNROLL_TWICE
         for (int k = 0; k < l.k_pad; k += 32) {
             uint32_t a[4], b[4];
             ldmatrix4_trans(b, b_at + k * KEY_STRIDE);
@@ -197,8 +198,8 @@ template <int COUNT> static __device__ __forceinline__ void adjust_scores(float 
             UNROLL
             for (int e = 0; e < 2; e++) {
                 int32_t position = first_position + n * 8 + (int)threadIdx.x % 4 * 2 + e;
-                float score = adjusted(s, scores[n][2 * h + e], query[h].slope, query[h].own - position);
-                scores[n][2 * h + e] = position >= query[h].seen.from && position < query[h].seen.to ? score : -INFINITY;
+                float score = adjusted(s, scores[n][2 * h + e], query[8 * h].slope, query[8 * h].own - position);
+                scores[n][2 * h + e] = position >= query[8 * h].seen.from && position < query[8 * h].seen.to ? score : -INFINITY;
                 highest[h] = larger_of(scores[n][2 * h + e], highest[h]);
             }
         highest[h] = larger_of(__shfl_xor_sync(0xffffffffu, highest[h], 1), highest[h]);
@@ -275,16 +276,16 @@ static __device__ __forceinline__ void weigh(uint32_t (*weights)[4], float (*sco
 }
 
 // The end of a span: its part goes to the others of the row, or is merged into the total.
-static __device__ __forceinline__ void end_span(const struct step *step, const struct attention_shape &s, const struct cache_view &c, const struct tile_state *t, const struct tile_query *query, int column, int pairs,
+static __device__ __forceinline__ void end_span(const struct step *step, const struct attention_shape &s, const struct cache_view &c, const struct tile_job &j, const struct tile_state *t, int m, int column, int pairs,
                                                 bool first, int span, struct part *total, float *totals)
 {
     UNROLL
     for (int h = 0; h < 2; h++) {
         struct part p = {t->highest[h], t->sum[2 * h]};
         if (s.spans) {
-            if (query[h].seen.to == 0)
+            if (m + 8 * h >= j.queries)
                 continue;
-            int64_t at = part_at(s, query[h].row, query[h].head, span);
+            int64_t at = part_at(s, row_at(s, j, m + 8 * h), head_at(s, j, m + 8 * h), span);
             if (column == 0)
                 s.partials[2 * at] = p.m, s.partials[2 * at + 1] = p.s;
             float *to = part_values(step, s) + at * c.v_width;
@@ -309,15 +310,16 @@ static __device__ __forceinline__ void end_span(const struct step *step, const s
     }
 }
 
-static __device__ __forceinline__ void finish_queries(const struct cache_view &c, const struct view &sinks, const struct view &out, const struct tile_query *query, int column, int pairs, const struct part *total,
-                                                      const float *totals)
+static __device__ __forceinline__ void finish_queries(const struct attention_shape &s, const struct cache_view &c, const struct view &sinks, const struct view &out, const struct tile_job &j, int m, int column, int pairs,
+                                                      const struct part *total, const float *totals)
 {
     for (int h = 0; h < 2; h++) {
         float factor, divisor;
-        if (query[h].seen.to == 0)
+        if (m + 8 * h >= j.queries)
             continue;
-        finish(total[h], sinks.data ? (const float *)sinks.data + query[h].head : NULL, &factor, &divisor);
-        float *to = row_of(out, query[h].row) + (int64_t)query[h].head * c.v_width;
+        int head = head_at(s, j, m + 8 * h);
+        finish(total[h], sinks.data ? (const float *)sinks.data + head : NULL, &factor, &divisor);
+        float *to = row_of(out, row_at(s, j, m + 8 * h)) + (int64_t)head * c.v_width;
         for (int n = 0; n < 2 * pairs; n++)
             for (int e = 0; e < 2; e++)
                 if (column + n * 8 + e < c.v_width)
@@ -367,7 +369,10 @@ static __device__ __forceinline__ void attend(const struct step *step, const str
                                               const struct tile_job &j, int stages, unsigned char *base)
 {
     const int PARTS = 4 / TILES;
-    struct tile_layout l = layout_of(c, s.v_first, TILES, stages, s.spans > 0);
+    __shared__ struct tile_layout l; // here, and not in registers, which values need
+    if (threadIdx.x == 0)
+        l = layout_of(c, s.v_first, TILES, stages, s.spans > 0);
+    __syncthreads();
     int warp = (int)threadIdx.x / 32, lane = (int)threadIdx.x % 32, part = warp % PARTS, column = part * l.pairs * 16 + lane % 4 * 2;
     int pairs = (c.v_width + 15) / 16 - part * l.pairs;
     pairs = pairs < 0 ? 0 : pairs < l.pairs ? pairs : l.pairs;
@@ -382,10 +387,15 @@ static __device__ __forceinline__ void attend(const struct step *step, const str
     for (int i = (int)threadIdx.x; i < stages * l.key_bytes / 2; i += TILE_THREADS)
         if (i % (l.key_bytes / 2) / KEY_STRIDE >= c.k_dim)
             ((uint16_t *)(base + l.keys))[i] = 0; // what fills up a head's last 32 elements
-    struct tile_query query[2];
-    query[0] = query_at(step, s, j, j.m0 + warp / PARTS * 16 + lane / 4);
-    query[1] = query_at(step, s, j, j.m0 + warp / PARTS * 16 + lane / 4 + 8);
-    struct part total[2] = {{0, 0}, {0, 0}};
+    __shared__ struct tile_query queries[16 * TILES];
+    int m = j.m0 + warp / PARTS * 16 + lane / 4;
+    const struct tile_query *query = queries + (m - j.m0); // and the one 8 behind it
+    if ((int)threadIdx.x < 16 * TILES)
+        queries[threadIdx.x] = query_at(step, s, j, j.m0 + (int)threadIdx.x);
+    // As wide heads take more shared memory than registers, theirs lie in registers.
+    __shared__ struct part shared_total[FROM_KEYS ? 1 : TILE_THREADS][2];
+    struct part own_total[2], *total = FROM_KEYS ? own_total : shared_total[threadIdx.x];
+    total[0] = total[1] = {0, 0};
     float *totals = (float *)(base + l.totals) + threadIdx.x;
     struct tile_state t;
     bool merged = false;
@@ -407,7 +417,7 @@ static __device__ __forceinline__ void attend(const struct step *step, const str
         }
         attend_page<TILES, FROM_KEYS>(&t, base, keys, values, l, s, query, page, pairs);
         if (page == last || (page + 1) % (SPAN / PAGE) == 0) {
-            end_span(step, s, c, &t, query, column, pairs, !merged, page / (SPAN / PAGE), total, totals);
+            end_span(step, s, c, j, &t, m, column, pairs, !merged, page / (SPAN / PAGE), total, totals);
             begin_span(&t);
             merged = true;
         }
@@ -416,23 +426,28 @@ static __device__ __forceinline__ void attend(const struct step *step, const str
             load_page(keys, values, l, c, j, page + 1);
     }
     if (!s.spans)
-        finish_queries(c, sinks, out, query, column, pairs, total, totals);
+        finish_queries(s, c, sinks, out, j, m, column, pairs, total, totals);
 }
 
 // grid: (tiles x blocks, KV heads, spans or 1), block: 128, shared: layout_of's bytes. blocks: that share a tile's queries
 template <int TILES, bool FROM_KEYS>
-__global__ void __launch_bounds__(TILE_THREADS)
+__global__ void __launch_bounds__(TILE_THREADS, TILES == 4 || FROM_KEYS ? 2 : 3)
 attention_tiles(const struct step *step, struct view q, struct view sinks, struct view out, struct cache_view c, struct attention_shape s, int blocks, int stages)
 {
     SHARED_DYNAMIC(unsigned char, base);
     int tile = (int)blockIdx.x / blocks;
     if (tile >= step->tiles)
         return;
-    struct tile_job j = {NULL, (int32_t)blockIdx.y, 0, step->tile_count[tile] * s.group, step->tile_first[tile], {0, 0}};
-    j.table = table_of(step, (int32_t)c.kind, step->sequences[j.first]);
-    for (j.m0 = (int)blockIdx.x % blocks * 16 * TILES; j.m0 < j.queries; j.m0 += blocks * 16 * TILES) {
-        int end = j.m0 + 16 * TILES < j.queries ? j.m0 + 16 * TILES : j.queries;
-        j.seen = {seen_by(step, s, j.first + j.m0 / s.group).from, seen_by(step, s, j.first + (end - 1) / s.group).to};
+    __shared__ struct tile_job j; // here, and not in registers, which values need
+    int64_t first = step->tile_first[tile];
+    int queries = step->tile_count[tile] * s.group;
+    for (int m0 = (int)blockIdx.x % blocks * 16 * TILES; m0 < queries; m0 += blocks * 16 * TILES) {
+        if (threadIdx.x == 0) {
+            int end = m0 + 16 * TILES < queries ? m0 + 16 * TILES : queries;
+            j = {table_of(step, (int32_t)c.kind, step->sequences[first]), (int32_t)blockIdx.y, m0, queries, first, {0, 0}};
+            j.seen = {seen_by(step, s, first + m0 / s.group).from, seen_by(step, s, first + (end - 1) / s.group).to};
+        }
+        __syncthreads();
         attend<TILES, FROM_KEYS>(step, q, sinks, out, c, s, j, stages, base);
         __syncthreads();
     }

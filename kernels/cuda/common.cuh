@@ -20,7 +20,9 @@
 // Before a loop that must be unrolled, for its arrays to be registers.
 #ifdef INFER_CUDA_EMULATE
 #define UNROLL
+#define UNROLL_TWICE
 #else
+#define UNROLL_TWICE _Pragma("unroll 2")
 #define UNROLL _Pragma("unroll")
 #endif
 
