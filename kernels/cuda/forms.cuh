@@ -21,7 +21,7 @@ enum code_kind {
     CODE_SIGNED = 0,   // n bits of a two's complement, at the top of its byte: 2^(8-n) times the weight
     CODE_UNSIGNED = 1, // at the bottom
     CODE_TABLE = 2,    // an index of up to 16 values
-    CODE_SIGN = 3,     // one bit: -1 or 1
+    CODE_SIGN = 3,     // one bit: set for -1, clear for 1
 };
 
 // What scales a slab has, in its lanes' order. Bytes of rows g and g + 8 side by side.

@@ -65,7 +65,7 @@ struct pack_job {
 static __device__ __forceinline__ unsigned code_of(const struct packed_type &t, uint32_t dtype, int q)
 {
     if (t.p.code == CODE_SIGN)
-        return q > 0;
+        return q < 0;
     if (t.p.code == CODE_TABLE) {
         for (unsigned i = 0; i < 16; i++)
             if ((int8_t)(t.table[i / 4] >> 8 * (i % 4)) == q)
