@@ -205,12 +205,25 @@ struct infer_batch {
     const float *carry;        // [sequences][width of hidden states]: those of the rows before each sequence's first one; NULL: zeros
     int32_t rows, sequence_count, table_pages, wanted_count;
     int32_t part;              // enum infer_part
+    // For backends that select (see infer_backend); NULL: all rows are wanted whole.
+    const int32_t *keep;       // [wanted_count] how many of the row's largest logits are returned instead of the row; 0: the row is wanted whole
+    const int32_t *also_first; // [wanted_count+1] where each row's part of also begins
+    const int32_t *also;       // token ids whose logits are returned, too; with keep at most INFER_KEEP_MOST a row
+};
+
+#define INFER_KEEP_MOST 1024
+struct infer_kept {
+    float logit;
+    int32_t id;
 };
 
 // What a run returns, valid until the next one.
 struct infer_result {
     const float *logits; // of the part that ran, row 0; NULL: none
     const float *hidden; // the same; the rows of a tensor are its stride apart
+    // Of wanted row w from w * INFER_KEEP_MOST on: the `keep` largest logits, those that are equal by ascending id; then those of `also`, in its order. Where
+    // the row has a NaN or positive infinity, the first of these comes first in place of the largest. NULL: nothing was to be kept.
+    const struct infer_kept *kept;
 };
 
 struct infer_options {
@@ -252,6 +265,7 @@ struct infer_backend {
     // Bytes of the device's own memory, for plans; NULL: it computes in the host's.
     int (*memory)(void *device, int64_t *available, int64_t *total);
     int (*peaks)(void *device, struct infer_card_peaks *out); // NULL where memory is
+    int32_t selects; // 1: the batch's keep is heeded
 };
 
 const struct infer_backend *infer_cpu_backend(void);

@@ -43,6 +43,10 @@ struct step {
     const int32_t *tile_first; // [tiles] a tile's first row; tiles lie in the order of the rows
     const int32_t *tile_count; // [tiles] its rows, 1 to TILE_ROWS
     const float *carry;        // [sequence_count][width of hidden states]; NULL: zeros
+    const int32_t *keep;       // [wanted_count] how many of the row's largest logits are kept; 0: none, the row is wanted whole
+    const int32_t *also_first; // [wanted_count + 1] where each row's part of also begins
+    const int32_t *also;       // token ids whose logits are kept, too
+    struct infer_kept *kept;   // [wanted_count][INFER_KEEP_MOST]
 };
 
 // What launches are laid out for: the batch's counts, rounded up. A shape has one graph.
@@ -76,6 +80,9 @@ enum area {
     AREA_COUNT = 2,
 };
 void *device_area(const struct device *d, enum area area);
+
+// Keeps the largest logits of the rows that step->keep says (select.cu).
+int launch_select(struct device *d, int32_t logits);
 
 // Records what went wrong, for last_error; returns status.
 int device_fail(struct device *d, int status, const char *format, ...) __attribute__((format(printf, 3, 4)));
