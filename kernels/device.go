@@ -29,7 +29,7 @@ static int backend_run(const struct infer_backend *b, void *d, const int32_t *id
                        const int32_t *types, const int32_t *pages, const int32_t *wanted, const int32_t *cancel, const float *carry,
                        int32_t rows, int32_t sequence_count, int32_t table_pages, int32_t wanted_count, int32_t part, struct infer_result *result)
 {
-    struct infer_batch batch = {ids, positions, sequences, types, pages, wanted, cancel, carry, rows, sequence_count, table_pages, wanted_count, part};
+    struct infer_batch batch = {ids, positions, sequences, types, pages, wanted, cancel, carry, rows, sequence_count, table_pages, wanted_count, part, NULL, NULL, NULL};
     return b->run(d, &batch, result);
 }
 */
