@@ -16,9 +16,10 @@ import (
 type recording struct {
 	t testing.TB
 	*kernels.Plan
-	random *rand.Rand
-	data   []byte
-	exact  bool // weights have the values of their types, as F32
+	random     *rand.Rand
+	data       []byte
+	exact      bool // weights have the values of their types, as F32
+	tablePages int
 }
 
 func (r *recording) normal(n int64, scale, offset float64) []float32 {
@@ -112,6 +113,7 @@ type trial struct {
 	record func(r *recording)
 	cache  kernels.DType
 	whole  bool    // sequences are in one batch
+	long   bool    // sequences of several spans of attention
 	limit  float64 // of each op's relative L2 from the reference in floats, on top of what the CPU's kernels are away from it
 }
 
@@ -146,9 +148,25 @@ func cutTurns(lengths []int, piece func() int) (turns []turn) {
 
 const trialRows = 160
 
+// lengths draws how long the trial's sequences are.
+func (c *trial) lengths(random *rand.Rand) []int {
+	if c.long {
+		return []int{520 + random.IntN(300), 250 + random.IntN(20), 3}
+	}
+	return []int{1 + random.IntN(40), 20 + random.IntN(50), 3}
+}
+
+// tablePages are the pages of 32 tokens that a sequence has room for, or its slots.
+func (c *trial) tablePages() int {
+	if c.long {
+		return 26
+	}
+	return 8
+}
+
 // batches makes the batches of turns. Pages lie in an order of their own; states alternate between two slots.
 func (r *recording) batches(lengths []int, turns []turn) []*kernels.Batch {
-	const tablePages = 8 // of 32 tokens, or slots
+	tablePages := r.tablePages
 	visits := make([]int, len(lengths))
 	var all []*kernels.Batch
 	for _, now := range turns {
@@ -188,11 +206,11 @@ func (r *recording) batches(lengths []int, turns []turn) []*kernels.Batch {
 
 // recorded makes a trial's plan; the same seed gives the same one.
 func (c *trial) recorded(t testing.TB, seed uint64, sequences int, exact bool) *recording {
-	r := &recording{t: t, Plan: kernels.NewPlan(), random: rand.New(rand.NewPCG(seed, 9)), exact: exact}
+	r := &recording{t: t, Plan: kernels.NewPlan(), random: rand.New(rand.NewPCG(seed, 9)), exact: exact, tablePages: c.tablePages()}
 	c.record(r)
 	var pages []int
 	for _, kind := range r.PageKinds {
-		n := 8 * sequences
+		n := r.tablePages * sequences
 		if kind.State {
 			n = 2 * sequences
 		}
@@ -303,10 +321,13 @@ func sameRows(t *testing.T, want, got map[[2]int][]float32, what string) {
 // run holds the card against the reference in one cut of the sequences, and against itself in others: the same bits.
 func (c *trial) run(t *testing.T, seed uint64) {
 	random := rand.New(rand.NewPCG(seed, 77))
-	lengths := []int{1 + random.IntN(40), 20 + random.IntN(50), 3}
+	lengths := c.lengths(random)
 	pieces := []func() int{func() int { return 1 + random.IntN(30) }, func() int { return 1 }, func() int { return 70 }}
 	if c.whole {
 		pieces = pieces[2:]
+	}
+	if c.long {
+		pieces = []func() int{func() int { return 1 + random.IntN(50) }, func() int { return 53 }, func() int { return 1 + random.IntN(2)*50 }}
 	}
 	var first map[[2]int][]float32
 	for i, piece := range pieces {
