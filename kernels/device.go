@@ -27,9 +27,10 @@ static const char *variant_name(const char *want) { const struct cpu_variant *v 
 #cgo nocallback backend_run
 static int backend_run(const struct infer_backend *b, void *d, const int32_t *ids, const int32_t *positions, const int32_t *sequences,
                        const int32_t *types, const int32_t *pages, const int32_t *wanted, const int32_t *cancel, const float *carry,
-                       int32_t rows, int32_t sequence_count, int32_t table_pages, int32_t wanted_count, int32_t part, struct infer_result *result)
+                       int32_t rows, int32_t sequence_count, int32_t table_pages, int32_t wanted_count, int32_t part,
+                       const int32_t *keep, const int32_t *also_first, const int32_t *also, struct infer_result *result)
 {
-    struct infer_batch batch = {ids, positions, sequences, types, pages, wanted, cancel, carry, rows, sequence_count, table_pages, wanted_count, part, NULL, NULL, NULL};
+    struct infer_batch batch = {ids, positions, sequences, types, pages, wanted, cancel, carry, rows, sequence_count, table_pages, wanted_count, part, keep != NULL, keep, also_first, also};
     return b->run(d, &batch, result);
 }
 */
@@ -88,6 +89,7 @@ type Device struct {
 	paged    bool         // the plan has attention, whose tables cover positions
 	slots    []uint8      // for checkSlots
 	hidden   hiddenRows
+	kept     keptRows
 }
 
 // Variants returns the names of the CPU variants that this machine can run, best first.
@@ -328,6 +330,10 @@ type Batch struct {
 	TablePages    int
 	SequenceCount int
 
+	// Of devices that select (Device.Selects): how many of each wanted row's largest logits are returned instead of the row, 0 for the whole row, and
+	// ids whose logits are returned, too: those of wanted row w are Also[AlsoFirst[w]:AlsoFirst[w+1]]. Empty: all rows are wanted whole.
+	Keep, AlsoFirst, Also []int32
+
 	Part  Part      // of a plan with a predictor
 	Carry []float32 // [sequences][width]: the hidden state of the row before each sequence's first one, zeros where it is unknown; nil: all zeros
 }
@@ -349,6 +355,7 @@ func (d *Device) Run(b *Batch) ([]float32, error) {
 		return nil, d.status("run", status)
 	}
 	result, states := d.plan.results(b.Part)
+	d.kept = keptOf(&r, b)
 	if d.plan.HasPredictor() {
 		d.hidden = d.hiddenOf(unsafe.Pointer(r.hidden), states, len(b.IDs))
 	}
@@ -362,7 +369,7 @@ func (d *Device) Run(b *Batch) ([]float32, error) {
 }
 
 func (d *Device) compute(b *Batch) (r C.struct_infer_result, status C.int) {
-	var wanted, types, pages *C.int32_t
+	var wanted, types, pages, keep, alsoFirst, also *C.int32_t
 	var carry *C.float
 	if len(b.Carry) > 0 {
 		carry = (*C.float)(&b.Carry[0])
@@ -376,8 +383,14 @@ func (d *Device) compute(b *Batch) (r C.struct_infer_result, status C.int) {
 	if len(b.Pages) > 0 {
 		pages = (*C.int32_t)(&b.Pages[0])
 	}
+	if len(b.Keep) > 0 {
+		keep, alsoFirst = (*C.int32_t)(&b.Keep[0]), (*C.int32_t)(&b.AlsoFirst[0])
+	}
+	if len(b.Also) > 0 {
+		also = (*C.int32_t)(&b.Also[0])
+	}
 	status = C.backend_run(d.backend, d.handle, (*C.int32_t)(&b.IDs[0]), (*C.int32_t)(&b.Positions[0]), (*C.int32_t)(&b.Sequences[0]), types, pages, wanted,
-		(*C.int32_t)(d.cancel), carry, C.int32_t(len(b.IDs)), C.int32_t(b.SequenceCount), C.int32_t(b.TablePages), C.int32_t(len(b.Wanted)), C.int32_t(b.Part), &r)
+		(*C.int32_t)(d.cancel), carry, C.int32_t(len(b.IDs)), C.int32_t(b.SequenceCount), C.int32_t(b.TablePages), C.int32_t(len(b.Wanted)), C.int32_t(b.Part), keep, alsoFirst, also, &r)
 	return r, status
 }
 
@@ -415,6 +428,9 @@ func (d *Device) checkBatch(b *Batch) error {
 		return err
 	}
 	if err := d.checkSlots(b); err != nil {
+		return err
+	}
+	if err := d.checkKeep(b); err != nil {
 		return err
 	}
 	for i, w := range b.Wanted {

@@ -205,7 +205,8 @@ struct infer_batch {
     const float *carry;        // [sequences][width of hidden states]: those of the rows before each sequence's first one; NULL: zeros
     int32_t rows, sequence_count, table_pages, wanted_count;
     int32_t part;              // enum infer_part
-    // For backends that select (see infer_backend); NULL: all rows are wanted whole.
+    int32_t keeps;             // 1: the three below are there
+    // For backends that select (see infer_backend); else all rows are wanted whole.
     const int32_t *keep;       // [wanted_count] how many of the row's largest logits are returned instead of the row; 0: the row is wanted whole
     const int32_t *also_first; // [wanted_count+1] where each row's part of also begins
     const int32_t *also;       // token ids whose logits are returned, too; with keep at most INFER_KEEP_MOST a row
@@ -221,9 +222,10 @@ struct infer_kept {
 struct infer_result {
     const float *logits; // of the part that ran, row 0; NULL: none
     const float *hidden; // the same; the rows of a tensor are its stride apart
-    // Of wanted row w from w * INFER_KEEP_MOST on: the `keep` largest logits, those that are equal by ascending id; then those of `also`, in its order. Where
+    // Of wanted row w from w * kept_stride on: the `keep` largest logits, those that are equal by ascending id; then those of `also`, in its order. Where
     // the row has a NaN or positive infinity, the first of these comes first in place of the largest. NULL: nothing was to be kept.
     const struct infer_kept *kept;
+    int32_t kept_stride;
 };
 
 struct infer_options {

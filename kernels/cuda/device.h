@@ -46,7 +46,8 @@ struct step {
     const int32_t *keep;       // [wanted_count] how many of the row's largest logits are kept; 0: none, the row is wanted whole
     const int32_t *also_first; // [wanted_count + 1] where each row's part of also begins
     const int32_t *also;       // token ids whose logits are kept, too
-    struct infer_kept *kept;   // [wanted_count][INFER_KEEP_MOST]
+    struct infer_kept *kept;   // [wanted_count][kept_stride]
+    int32_t kept_stride;       // the most that a row of this batch keeps
 };
 
 // What launches are laid out for: the batch's counts, rounded up. A shape has one graph.
@@ -54,6 +55,7 @@ struct shape {
     int32_t rows, wanted_count, sequence_count, tiles;
     int32_t positions; // every position of the batch is less
     int32_t part;
+    int32_t keeps; // 1: rows are selected from
 };
 
 struct device;
