@@ -122,14 +122,17 @@ template <class Span> __global__ void __launch_bounds__(32 * WIDE_WARPS, 2) prod
         UNROLL
         for (int n = 0; n < TILES; n++)
             Span::multiply(acc[n], w, Span::in_stage(stages[span % 2], n, g, t));
-        while (segment < SEGMENTS && job.slabs * (segment + 1) / SEGMENTS * Span::spans <= span + 1) {
+        const int slabs = (span + 1) / Span::spans;
+        bool ends = false;
+        for (; (span + 1) % Span::spans == 0 && segment < SEGMENTS && job.slabs * (segment + 1) / SEGMENTS <= slabs; segment++)
+            ends = true; // also of segments without slabs
+        if (!ends)
+            continue;
+        UNROLL
+        for (int n = 0; n < TILES; n++)
             UNROLL
-            for (int n = 0; n < TILES; n++)
-                UNROLL
-                for (int i = 0; i < 4; i++)
-                    total[(4 * n + i) * 32 * WIDE_WARPS] += acc[n][i], acc[n][i] = 0;
-            segment++;
-        }
+            for (int i = 0; i < 4; i++)
+                total[(4 * n + i) * 32 * WIDE_WARPS] += acc[n][i], acc[n][i] = 0;
     }
     float(*second)[height_most] = (float(*)[height_most])stages; // [column][row]
     if (job.w[1]) {
