@@ -145,26 +145,29 @@ static bool release_warp(size_t at)
     return any;
 }
 
-// Lets threads go on whose partners have all arrived; false: none can.
-static bool release()
-{
-    bool any = false;
-    size_t waiting = 0;
-    for (size_t at = 0; at * 32 < thread_count; at++)
-        any |= release_warp(at);
-    for (size_t i = 0; i < thread_count; i++)
-        waiting += fibers[i].state == AT_BLOCK_BARRIER;
-    if (waiting < thread_count)
-        return any;
-    for (size_t i = 0; i < thread_count; i++)
-        fibers[i].state = RUNS;
-    return true;
-}
-
 static uint64_t draw(uint64_t &seed)
 {
     seed ^= seed << 13, seed ^= seed >> 7, seed ^= seed << 17;
     return seed;
+}
+
+// Lets threads go on whose partners have all arrived; false: none can. Now and then it is one warp alone, which so runs ahead of the others.
+static bool release(uint64_t &seed)
+{
+    bool any = false;
+    size_t waiting = 0, warp_count = (thread_count + 31) / 32, first = (size_t)(draw(seed) >> 32) * warp_count >> 32;
+    bool alone = draw(seed) >> 61 == 0;
+    for (size_t i = 0; i < warp_count && !(any && alone); i++)
+        any |= release_warp((first + i) % warp_count);
+    if (any)
+        return true;
+    for (size_t i = 0; i < thread_count; i++)
+        waiting += fibers[i].state == AT_BLOCK_BARRIER;
+    if (waiting < thread_count)
+        return false;
+    for (size_t i = 0; i < thread_count; i++)
+        fibers[i].state = RUNS;
+    return true;
 }
 
 static const char *run_block(uint64_t &seed)
@@ -179,7 +182,7 @@ static const char *run_block(uint64_t &seed)
         }
         if (done == thread_count)
             return nullptr;
-        if (left == 0 && !release())
+        if (left == 0 && !release(seed))
             return "a barrier or shuffle that not all threads reach";
         for (; left > 0; left--) {
             size_t at = (size_t)(draw(seed) >> 32) * left >> 32;
