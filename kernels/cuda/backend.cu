@@ -133,11 +133,11 @@ static void backend_close(void *device)
         for (int i = 0; i < MAX_GRAPHS; i++)
             if (d->graphs[i].graph)
                 rt_graph_free(d->graphs[i].graph);
-        void *const on_card[] = {d->weights, d->activations, d->cache, d->areas[AREA_SCRATCH], d->areas[AREA_FORMS], d->step};
+        void *const on_card[] = {d->weights, d->activations, d->cache, d->areas[AREA_SCRATCH], d->areas[AREA_FORMS], d->step, d->kept};
         for (size_t i = 0; i < sizeof on_card / sizeof *on_card; i++)
             if (on_card[i])
                 rt_free(on_card[i]);
-        void *const on_host[] = {d->host_step, d->logits, d->hidden};
+        void *const on_host[] = {d->host_step, d->logits, d->hidden, d->host_kept};
         for (size_t i = 0; i < sizeof on_host / sizeof *on_host; i++)
             if (on_host[i])
                 rt_free_host(on_host[i]);
@@ -232,7 +232,7 @@ extern "C" __attribute__((visibility("default"))) const struct infer_backend *in
 {
     static const struct infer_backend backend = {
         INFER_ABI, "cuda", backend_open, backend_close, backend_attach, backend_prepare, backend_run, backend_read_tensor, backend_last_error,
-        backend_describe, backend_timing, backend_copy_page, backend_read_page, backend_write_page, backend_memory, backend_peaks,
+        backend_describe, backend_timing, backend_copy_page, backend_read_page, backend_write_page, backend_memory, backend_peaks, 1,
     };
     return &backend;
 }

@@ -53,6 +53,8 @@ struct device {
     uint64_t clock; // runs, for the least recently used graph
 
     float *logits, *hidden; // on the host
+    struct infer_kept *kept, *host_kept; // room for kept_pairs each
+    int64_t kept_pairs;
 
     rt_event before, after; // of an op, where the device is timed
     struct infer_timing timing;
@@ -70,6 +72,10 @@ int backend_peaks(void *device, struct infer_card_peaks *out);
 // Lays a batch out behind struct step in host memory, sets the shape, and begins its copy to the device.
 int write_step(struct device *d, const struct infer_batch *batch);
 int reserve_step(struct device *d, int64_t bytes); // grows both copies of the step
+int reserve_kept(struct device *d, int64_t pairs); // grows both copies of what is selected
 int64_t step_bytes_of(const struct infer_plan *plan, int32_t rows, int32_t wanted, int32_t sequences, int32_t table_pages, bool carries);
+// Whether a wanted row's logits are wanted whole.
+static inline bool is_whole(const struct infer_batch *b, int32_t wanted) { return !b->keeps || b->keep[wanted] == 0; }
+int32_t kept_stride(const struct infer_batch *b); // the most pairs that a row keeps
 
 #endif

@@ -149,6 +149,8 @@ static int reserve_all(struct device *d)
         w->packed = w->packed_at >= 0 ? d->weights + w->packed_at : NULL;
     }
     int status = reserve_results(d);
+    if (status == INFER_OK && p->cache_count > 0 && p->logits >= 0)
+        status = reserve_kept(d, (int64_t)(p->max_wanted < 64 ? p->max_wanted : 64) * 256);
     return status != INFER_OK ? status : reserve_step(d, step_bytes_of(p, p->max_rows, p->max_wanted, p->max_rows < 256 ? p->max_rows : 256, 64, p->feed_op < p->op_count));
 }
 

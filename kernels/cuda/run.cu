@@ -32,7 +32,9 @@ static int launch_timed(struct device *d, int32_t op, const struct op_driver *dr
     return status;
 }
 
-// Puts a part's ops into the stream.
+static int32_t logits_of(const struct infer_plan *p, int32_t part) { return part == INFER_PART_PREDICT ? p->predict_logits : p->logits; }
+
+// Puts a part's ops into the stream, and the selection from its logits.
 static int launch_ops(struct device *d, const struct infer_batch *b)
 {
     struct range ops = ops_of(&d->plan, b->part);
@@ -49,7 +51,7 @@ static int launch_ops(struct device *d, const struct infer_batch *b)
             return device_fail(d, status, "op %d (kind %u, layer %d): %.500s", i, d->plan.ops[i].kind, d->plan.ops[i].layer, what);
         }
     }
-    return INFER_OK;
+    return d->shape.keeps ? launch_select(d, logits_of(&d->plan, b->part)) : INFER_OK;
 }
 
 // ---- graphs ----
@@ -83,7 +85,7 @@ static struct shape shared_shape(const struct device *d)
 static bool same(const struct shape *a, const struct shape *b)
 {
     return a->rows == b->rows && a->wanted_count == b->wanted_count && a->sequence_count == b->sequence_count && a->tiles == b->tiles && a->positions == b->positions &&
-           a->part == b->part;
+           a->part == b->part && a->keeps == b->keeps;
 }
 
 // The place of a shape: its own, or the one that was not used for longest.
@@ -135,26 +137,40 @@ static int compute(struct device *d, const struct infer_batch *b)
     return wrong ? device_fail(d, INFER_ERR_SYSTEM, "the graph of a step of %d rows: %s", b->rows, wrong) : INFER_OK;
 }
 
-// Begins a result's copy to the host.
-static int fetch(struct device *d, int32_t tensor, int64_t rows, float *to)
+// Begins the copy of rows [first, first + rows) of a result to the host, where they lie as far apart.
+static int fetch(struct device *d, int32_t tensor, int64_t first, int64_t rows, float *to)
 {
     const struct infer_tensor *t = &d->plan.tensors[tensor];
-    const char *wrong = rows > 0 ? rt_copy(to, d->activations + t->offset, (rows - 1) * t->stride + t->cols * 4, d->stream) : NULL;
+    const char *wrong = rows > 0 ? rt_copy((uint8_t *)to + first * t->stride, d->activations + t->offset + first * t->stride, (rows - 1) * t->stride + t->cols * 4, d->stream) : NULL;
     return wrong ? device_fail(d, INFER_ERR_SYSTEM, "%lld rows of results: %s", (long long)rows, wrong) : INFER_OK;
+}
+
+// Begins the copies of the logits that are wanted whole, and of what was selected from the others.
+static int fetch_logits(struct device *d, const struct infer_batch *b, int32_t logits)
+{
+    int status = INFER_OK;
+    for (int32_t first = 0, end; first < b->wanted_count && status == INFER_OK; first = end) {
+        for (end = first + 1; end < b->wanted_count && is_whole(b, end) == is_whole(b, first);)
+            end++;
+        if (is_whole(b, first))
+            status = fetch(d, logits, first, end - first, d->logits);
+    }
+    int64_t bytes = (int64_t)b->wanted_count * kept_stride(b) * (int64_t)sizeof *d->kept;
+    const char *wrong = status == INFER_OK && bytes > 0 ? rt_copy(d->host_kept, d->kept, bytes, d->stream) : NULL;
+    return wrong ? device_fail(d, INFER_ERR_SYSTEM, "%lld bytes of selected logits: %s", (long long)bytes, wrong) : status;
 }
 
 static int run_batch(struct device *d, const struct infer_batch *b, struct infer_result *result)
 {
-    bool predicts = b->part == INFER_PART_PREDICT;
-    int32_t logits = predicts ? d->plan.predict_logits : d->plan.logits, hidden = predicts ? d->plan.predict_hidden : d->plan.hidden;
+    int32_t logits = logits_of(&d->plan, b->part), hidden = b->part == INFER_PART_PREDICT ? d->plan.predict_hidden : d->plan.hidden;
     int status = write_step(d, b);
     if (status == INFER_OK)
         status = compute(d, b);
     if (status == INFER_OK && logits >= 0)
-        status = fetch(d, logits, b->wanted_count, d->logits);
+        status = fetch_logits(d, b, logits);
     if (status == INFER_OK && hidden >= 0 && d->hidden)
-        status = fetch(d, hidden, b->rows, d->hidden);
-    *result = {logits >= 0 ? d->logits : NULL, hidden >= 0 ? d->hidden : NULL};
+        status = fetch(d, hidden, 0, b->rows, d->hidden);
+    *result = {logits >= 0 ? d->logits : NULL, hidden >= 0 ? d->hidden : NULL, b->keeps ? d->host_kept : NULL, kept_stride(b)};
     return status;
 }
 

@@ -25,20 +25,55 @@ int64_t step_bytes_of(const struct infer_plan *plan, int32_t rows, int32_t wante
     return carries ? bytes + aligned(4 * sequences * hidden_cols(plan)) : bytes;
 }
 
+// Memory on the card and on the host; both or none.
+static int reserve_both(struct device *d, int64_t bytes, const char *what, uint8_t **on_card, uint8_t **on_host)
+{
+    *on_card = (uint8_t *)device_malloc(d, bytes), *on_host = (uint8_t *)device_malloc_host(d, bytes);
+    if (*on_card && *on_host)
+        return INFER_OK;
+    if (*on_card)
+        rt_free(*on_card);
+    if (*on_host)
+        rt_free_host(*on_host);
+    return device_fail(d, INFER_ERR_MEMORY, "no memory for %lld KB of %s", (long long)(bytes >> 10), what);
+}
+
+int reserve_kept(struct device *d, int64_t pairs)
+{
+    if (pairs <= d->kept_pairs)
+        return INFER_OK;
+    uint8_t *on_card, *on_host;
+    int status = reserve_both(d, pairs * (int64_t)sizeof *d->kept, "selected logits", &on_card, &on_host);
+    if (status != INFER_OK)
+        return status;
+    if (d->kept)
+        rt_free(d->kept);
+    if (d->host_kept)
+        rt_free_host(d->host_kept);
+    d->kept = (struct infer_kept *)on_card, d->host_kept = (struct infer_kept *)on_host, d->kept_pairs = pairs;
+    return INFER_OK;
+}
+
+int32_t kept_stride(const struct infer_batch *b)
+{
+    int32_t most = 0;
+    for (int32_t w = 0; b->keeps && w < b->wanted_count; w++) {
+        int32_t pairs = b->keep[w] > 0 ? b->keep[w] + b->also_first[w + 1] - b->also_first[w] : 0;
+        most = pairs > most ? pairs : most;
+    }
+    return most;
+}
+
 int reserve_step(struct device *d, int64_t bytes)
 {
     if (bytes <= d->step_bytes)
         return INFER_OK;
     if (d->step_bytes > 0)
         bytes += bytes / 2;
-    uint8_t *on_card = (uint8_t *)device_malloc(d, bytes), *on_host = (uint8_t *)device_malloc_host(d, bytes);
-    if (!on_card || !on_host) {
-        if (on_card)
-            rt_free(on_card);
-        if (on_host)
-            rt_free_host(on_host);
-        return device_fail(d, INFER_ERR_MEMORY, "no memory for %lld KB of a batch's rows and page tables", (long long)(bytes >> 10));
-    }
+    uint8_t *on_card, *on_host;
+    int status = reserve_both(d, bytes, "a batch's rows and page tables", &on_card, &on_host);
+    if (status != INFER_OK)
+        return status;
     for (int i = 0; i < MAX_GRAPHS; i++) { // they read the step where it was
         if (d->graphs[i].graph)
             rt_graph_free(d->graphs[i].graph);
@@ -71,6 +106,21 @@ static const int32_t *put(struct writer *w, const void *words, int64_t n)
     return found;
 }
 
+static int64_t also_count(const struct infer_batch *b) { return b->keeps ? b->also_first[b->wanted_count] : 0; }
+
+static int64_t keep_bytes(const struct infer_batch *b) { return b->keeps ? aligned(4 * (int64_t)b->wanted_count) + aligned(4 * ((int64_t)b->wanted_count + 1)) + aligned(4 * also_count(b)) : 0; }
+
+// What is to be kept of the logits.
+static void put_keep(struct writer *w, const struct infer_batch *b, struct step *s)
+{
+    if (!b->keeps)
+        return;
+    s->keep = put(w, b->keep, b->wanted_count);
+    s->also_first = put(w, b->also_first, b->wanted_count + 1);
+    s->also = put(w, b->also, also_count(b));
+    s->kept = w->d->kept, s->kept_stride = kept_stride(b);
+}
+
 // Cuts the rows of each sequence into tiles; arrays lie in host memory.
 static int32_t cut_rows(const struct infer_batch *b, int32_t *first, int32_t *count, int32_t *tile_first, int32_t *tile_count)
 {
@@ -99,7 +149,9 @@ static int32_t positions_end(const struct infer_batch *b)
 int write_step(struct device *d, const struct infer_batch *b)
 {
     bool carries = b->carry && hidden_cols(&d->plan) > 0;
-    int status = reserve_step(d, step_bytes_of(&d->plan, b->rows, b->wanted_count, b->sequence_count, b->table_pages, carries));
+    int status = reserve_step(d, step_bytes_of(&d->plan, b->rows, b->wanted_count, b->sequence_count, b->table_pages, carries) + keep_bytes(b));
+    if (status == INFER_OK)
+        status = reserve_kept(d, (int64_t)b->wanted_count * kept_stride(b));
     if (status != INFER_OK)
         return status;
     struct writer w = {d, aligned(sizeof(struct step))};
@@ -112,13 +164,14 @@ int write_step(struct device *d, const struct infer_batch *b)
     s.wanted = put(&w, b->wanted, b->wanted_count);
     if (carries)
         s.carry = (const float *)put(&w, b->carry, b->sequence_count * hidden_cols(&d->plan));
+    put_keep(&w, b, &s);
     int64_t most = tiles_at_most(b->rows, b->sequence_count);
     s.first = put(&w, NULL, b->sequence_count), s.count = put(&w, NULL, b->sequence_count);
     s.tile_first = put(&w, NULL, most), s.tile_count = put(&w, NULL, most);
     auto on_host = [&](const int32_t *on_card) { return (int32_t *)(d->host_step + ((const uint8_t *)on_card - d->step)); };
     s.tiles = cut_rows(b, on_host(s.first), on_host(s.count), on_host(s.tile_first), on_host(s.tile_count));
     memcpy(d->host_step, &s, sizeof s);
-    d->shape = {s.rows, s.wanted_count, s.sequence_count, s.tiles, s.positions_end, s.part};
+    d->shape = {s.rows, s.wanted_count, s.sequence_count, s.tiles, s.positions_end, s.part, b->keeps && s.kept_stride > 0};
     const char *wrong = rt_copy(d->step, d->host_step, w.at, d->stream);
     return wrong ? device_fail(d, INFER_ERR_SYSTEM, "a batch of %d rows to the card: %s", b->rows, wrong) : INFER_OK;
 }
