@@ -32,8 +32,6 @@ __global__ void __launch_bounds__(256) conv(const struct step *step, struct view
     for (int k = 0; k < taps; k++)
         sum = fmaf(((const float *)weight.data)[k * x.cols + channel], conv_input(x, s, taps, t - taps + 1 + k, channel), sum);
     row_of(out, row)[channel] = act_of(act, sum, 0, 0);
-    if (t == 0)
-        conv_state(x, c, s, taps, -1, channel);
     conv_state(x, c, s, taps, t, channel);
 }
 

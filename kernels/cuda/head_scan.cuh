@@ -22,8 +22,6 @@ __global__ void __launch_bounds__(COLUMN_THREADS, 2) head_scan(const struct step
     bool inside = own.value < width;
     float h[COLUMN_ROWS], skip = ((const float *)in.d.data)[head];
     load_column(h, own, s.read ? s.read + at : NULL);
-    if (s.rows > 0 && s.certain == 0)
-        store_column(h, own, slot_of(c, s.slots[0]) + at);
     for (int32_t first = 0, together = gathered_rows(parts); first < s.rows; first += together) {
         int count = s.rows - first < together ? s.rows - first : together, group = head / (heads / groups);
         __syncthreads(); // the last rows' inputs are no longer read

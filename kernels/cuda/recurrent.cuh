@@ -7,7 +7,8 @@
 #include "cache.cuh"
 #include "math.cuh"
 
-// A sequence's rows in the batch. Its state after row `certain - 1` goes to the first slot, after each of the guesses to the next one.
+// A sequence's rows in the batch. Its state after row `certain - 1` goes to the first slot, after each of the guesses to the next one. One row at
+// least is certain, where there are rows.
 struct segment {
     int32_t first, rows, certain;
     const int32_t *slots; // that are written
@@ -29,7 +30,7 @@ static __device__ __forceinline__ struct segment segment_of(const struct step *s
     return s;
 }
 
-// The slot that takes the state after row t of the segment (t = -1: before its first); -1: none does.
+// The slot that takes the state after row t of the segment; -1: none does.
 static __device__ __forceinline__ int32_t slot_after(const struct segment &s, int32_t t) { return t + 1 < s.certain ? -1 : s.slots[t + 1 - s.certain]; }
 
 // A head's state is a matrix [rows][values]; a value's column is spread over `parts` neighbouring lanes, a power of two: lane p has rows 32p to

@@ -29,37 +29,26 @@ __global__ void __launch_bounds__(SCAN_THREADS, 8) scan(const struct step *step,
         decay_of[i] = a[i * channels];
     }
     const float *from = s.read; // STATES 0: where the state lies
-    for (int32_t t = -1; t < s.rows; t++) {
-        int32_t slot = s.rows ? slot_after(s, t) : -1;
-        float *to = slot >= 0 ? slot_of(c, slot) : s.rows ? slot_of(c, s.slots[0]) : NULL;
-        float sum = 0, x = 0, width = 0, input = 0;
-        const float *b = NULL, *cs = NULL;
-        if (t >= 0) {
-            x = row_of(in.x, s.first + t)[channel];
-            width = softplus_of(row_of(in.dt, s.first + t)[channel]);
-            input = width * x;
-            b = row_of(in.b, s.first + t);
-            cs = row_of(in.c, s.first + t);
-        }
+    for (int32_t t = 0; t < s.rows; t++) {
+        int32_t slot = slot_after(s, t);
+        float *to = slot_of(c, slot >= 0 ? slot : s.slots[0]);
+        const float *b = row_of(in.b, s.first + t), *projection = row_of(in.c, s.first + t);
+        float x = row_of(in.x, s.first + t)[channel], width = softplus_of(row_of(in.dt, s.first + t)[channel]), input = width * x, sum = 0;
         UNROLL
-        for (int i = 0; t >= 0 && i < STATES; i++) {
+        for (int i = 0; i < STATES; i++) {
             h[i] = scan_state(h[i], width, input, decay_of[i], b[i]);
-            sum = fmaf(h[i], cs[i], sum);
+            sum = fmaf(h[i], projection[i], sum);
         }
         UNROLL
         for (int i = 0; slot >= 0 && i < STATES; i++)
             to[i * channels + channel] = h[i];
-        for (int i = 0; STATES == 0 && s.rows && i < states; i++) {
-            float v = from ? from[i * channels + channel] : 0.0f;
-            if (t >= 0) {
-                v = scan_state(v, width, input, a[i * channels], b[i]);
-                sum = fmaf(v, cs[i], sum);
-            }
+        for (int i = 0; STATES == 0 && i < states; i++) {
+            float v = scan_state(from ? from[i * channels + channel] : 0.0f, width, input, a[i * channels], b[i]);
+            sum = fmaf(v, projection[i], sum);
             to[i * channels + channel] = v;
         }
         from = to;
-        if (t >= 0)
-            row_of(out, s.first + t)[channel] = fmaf(skip, x, sum);
+        row_of(out, s.first + t)[channel] = fmaf(skip, x, sum);
     }
 }
 
