@@ -270,10 +270,10 @@ func trialSeed(t *testing.T) uint64 {
 func TestOps(t *testing.T) {
 	useLibrary(t)
 	rounds := uint64(3)
-	if testing.Short() {
+	if !complete() {
 		rounds = 1
 	}
-	for _, c := range trials(testing.Short()) {
+	for _, c := range trials(!complete()) {
 		for seed := range rounds {
 			t.Run(fmt.Sprintf("%s/%d", c.name, seed), func(t *testing.T) { c.run(t, trialSeed(t)+seed+1) })
 		}
