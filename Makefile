@@ -51,7 +51,7 @@ llamacpp: ## build bin/infer-llamacpp, which runs what is not native through an 
 # NVCC and CUDA_ARCHITECTURES choose the compiler and the cards ("native" is this machine's). Each kernel's registers, spills and shared memory are printed and kept under limits.
 # An nvcc that pip installed has its libraries in lib, where the host's linker is sent.
 NVCC ?= $(or $(shell command -v nvcc),nvcc)
-CUDA_ARCHITECTURES ?= 75 80 86 89 90a 100 120
+CUDA_ARCHITECTURES ?= 80 86 89 90a 100 120
 CUDA_JOBS ?= $(shell nproc 2>/dev/null || echo 4)
 empty :=
 space := $(empty) $(empty)

@@ -35,7 +35,7 @@ func backendsJSON(found []kernels.Found) []map[string]any {
 func printBackends(w io.Writer, found []kernels.Found) {
 	for _, f := range found {
 		if f.Err != nil {
-			fmt.Fprintf(w, "            %v\n", f.Err)
+			fmt.Fprintf(w, "            not usable: %v\n", f.Err)
 			continue
 		}
 		fmt.Fprintf(w, "            %s, %.1f GiB free (%s)\n", f.Device, float64(f.Available)/(1<<30), f.Path)
