@@ -55,6 +55,11 @@ static __device__ __forceinline__ void copy_async16(void *shared, const void *gl
 {
     asm volatile("cp.async.cg.shared.global [%0], [%1], 16, %2;" : : "r"((uint32_t)__cvta_generic_to_shared(shared)), "l"(global), "r"(valid ? 16 : 0) : "memory");
 }
+// The same of 8 bytes.
+static __device__ __forceinline__ void copy_async8(void *shared, const void *global)
+{
+    asm volatile("cp.async.ca.shared.global [%0], [%1], 8;" : : "r"((uint32_t)__cvta_generic_to_shared(shared)), "l"(global) : "memory");
+}
 // Ends a group of copies.
 static __device__ __forceinline__ void copy_commit() { asm volatile("cp.async.commit_group;" : : : "memory"); }
 // Waits for the thread's own copies, but for those of its last LEFT groups. A kernel waits for all before it ends.

@@ -20,45 +20,102 @@ template <class Span> static __device__ __forceinline__ void finish_scaled(const
     finish(job, c, column, row, Span::result(y, form, job.padded), Span::result(y2, form, job.padded));
 }
 
-// grid: (column tiles, row tiles, matrices), block: 256, or gated 512. TILES: of 8 columns
-template <class Span, int TILES> __global__ void __launch_bounds__(512) product_split(struct product_job job)
+// Keeps the compiler from reading many tiles' columns before it multiplies the first ones: there are not enough registers.
+static __device__ __forceinline__ void keep_order()
 {
-    __shared__ float sums[2][SEGMENTS][8 * TILES][TILE_HEIGHT];
-    __shared__ const uint8_t *form_rows[8 * TILES];
-    const int lane = (int)threadIdx.x % 32, g = lane / 4, t = lane % 4, segment = (int)threadIdx.x / 32 % SEGMENTS, which = (int)threadIdx.x / (32 * SEGMENTS);
-    const struct columns c = columns_of(job, 8 * TILES / job.terms);
-    if (c.count <= 0)
-        return;
-    const int first = job.slabs * segment / SEGMENTS * Span::spans, end = job.slabs * (segment + 1) / SEGMENTS * Span::spans;
-    const uint8_t *tile = (which ? job.w[1] : job.w[0]) + c.mat * job.mat_bytes + (int64_t)blockIdx.y * job.slabs * Span::slab_bytes;
-    Span raw;
-    if (first < end)
-        raw.load(tile + first / Span::spans * (int64_t)Span::slab_bytes, first % Span::spans, lane);
-    if (threadIdx.x < 8 * TILES)
-        form_rows[threadIdx.x] = form_row(job, c, (int)threadIdx.x);
-    float acc[TILES][4];
+#ifndef INFER_CUDA_EMULATE
+    __syncwarp();
+#endif
+}
+
+// acc += half a span of weights x columns in their forms' rows
+template <class Span, int TILES>
+static __device__ __forceinline__ void multiply_rows(float acc[TILES][4], const typename Span::weights &w, const uint8_t *const *rows, int64_t padded, int span, int half, int g, int t)
+{
+    UNROLL
+    for (int n = 0; n < TILES; n++) {
+        const int even = 8 * n + 2 * t;
+        const uint8_t *const volatile *now = rows; // read each time: kept in registers they would take more than there are
+        Span::multiply(acc[n], w, Span::in_rows(now[8 * n + g], now[even], now[even + 1], padded, span, half, t));
+    }
+}
+
+template <int TILES> static __device__ __forceinline__ void clear(float acc[TILES][4])
+{
     UNROLL
     for (int n = 0; n < TILES; n++)
         UNROLL
         for (int i = 0; i < 4; i++)
             acc[n][i] = 0;
-    __syncthreads();
-    for (int span = first; span < end; span++) {
-        typename Span::weights w;
-        raw.prepare(w, job);
-        if (span + 1 < end)
-            raw.load(tile + (span + 1) / Span::spans * (int64_t)Span::slab_bytes, (span + 1) % Span::spans, lane);
-        UNROLL
-        for (int n = 0; n < TILES; n++) {
-            const int even = 8 * n + 2 * t;
-            Span::multiply(acc[n], w, Span::in_rows(form_rows[8 * n + g], form_rows[even], form_rows[even + 1], job.padded, span, t));
-        }
-    }
+}
+
+template <int TILES> static __device__ __forceinline__ void leave(const float acc[TILES][4], float (*sums)[TILE_HEIGHT], int g, int t)
+{
     UNROLL
     for (int n = 0; n < TILES; n++)
         UNROLL
         for (int i = 0; i < 4; i++)
-            sums[which][segment][8 * n + 2 * t + i % 2][g + 8 * (i / 2)] = acc[n][i];
+            sums[8 * n + 2 * t + i % 2][g + 8 * (i / 2)] = acc[n][i];
+}
+
+template <class Span, int TILES>
+static __device__ __forceinline__ void multiply_stage(float acc[TILES][4], const typename Span::weights &w, const typename Span::stage &stage, int half, int g, int t)
+{
+    UNROLL
+    for (int n = 0; n < TILES; n++) {
+        if (n % 2 == 0)
+            keep_order();
+        Span::multiply(acc[n], w, Span::in_stage(stage, n, half, g, t));
+    }
+}
+
+// grid: (column tiles, row tiles, matrices), block: 256. TILES: of 8 columns. A warp reads its segment of the gate, then of its partner, as one
+// stream; where the columns are few, two spans ahead of what it computes.
+template <class Span, int TILES> __global__ void __launch_bounds__(32 * SEGMENTS, TILES == 1 ? 2 : 1) product_split(struct product_job job)
+{
+    __shared__ float sums[2][SEGMENTS][8 * TILES][TILE_HEIGHT];
+    __shared__ const uint8_t *form_rows[8 * TILES];
+    const int lane = (int)threadIdx.x % 32, g = lane / 4, t = lane % 4, segment = (int)threadIdx.x / 32;
+    const struct columns c = columns_of(job, 8 * TILES / job.terms);
+    if (c.count <= 0)
+        return;
+    const int first = job.slabs * segment / SEGMENTS * Span::spans, spans = job.slabs * (segment + 1) / SEGMENTS * Span::spans - first;
+    const int64_t tile = c.mat * job.mat_bytes + ((int64_t)blockIdx.y * job.slabs + first / Span::spans) * Span::slab_bytes;
+    const int all = job.w[1] ? 2 * spans : spans, ahead = TILES == 1 ? 2 : 1;
+    auto load = [&](Span &raw, int at) {
+        const bool second = at >= spans;
+        const int span = second ? at - spans : at;
+        raw.load((second ? job.w[1] : job.w[0]) + tile + span / Span::spans * (int64_t)Span::slab_bytes, span % Span::spans, lane);
+    };
+    Span raw = {}, next = {};
+    if (0 < all)
+        load(raw, 0);
+    if (ahead == 2 && 1 < all)
+        load(next, 1);
+    if (threadIdx.x < 8 * TILES)
+        form_rows[threadIdx.x] = form_row(job, c, (int)threadIdx.x);
+    float acc[TILES][4];
+    clear<TILES>(acc);
+    __syncthreads();
+    for (int at = 0; at < all; at++) {
+        const int span = first + (at >= spans ? at - spans : at);
+        typename Span::weights w;
+        raw.template prepare<0>(w, job);
+        multiply_rows<Span, TILES>(acc, w, form_rows, job.padded, span, 0, g, t);
+        raw.template prepare<1>(w, job);
+        if (ahead == 2)
+            raw = next;
+        if (at + ahead < all)
+            load(ahead == 2 ? next : raw, at + ahead);
+        multiply_rows<Span, TILES>(acc, w, form_rows, job.padded, span, 1, g, t);
+        if (at + 1 == spans) {
+            leave<TILES>(acc, sums[0][segment], g, t);
+            clear<TILES>(acc);
+        }
+    }
+    if (spans == 0)
+        leave<TILES>(acc, sums[0][segment], g, t);
+    leave<TILES>(acc, sums[1][segment], g, t); // of a second matrix
     __syncthreads();
     const int rows = job.rows - (int)blockIdx.y * TILE_HEIGHT;
     for (int at = (int)threadIdx.x; at < c.count * TILE_HEIGHT; at += (int)blockDim.x) {
@@ -77,12 +134,17 @@ template <class Span, int TILES> __global__ void __launch_bounds__(512) product_
 }
 
 #define WIDE_WARPS 8
+#ifdef INFER_CUDA_EMULATE
+#define NO_UNROLL
+#else
+#define NO_UNROLL _Pragma("unroll 1")
+#endif
 
 // Dynamic shared memory of product_wide: the sums of the segments before.
 template <class Span> static constexpr int wide_shared() { return 4 * Span::wide_tiles * 32 * WIDE_WARPS * 4; }
 
 // grid: (column tiles, groups of row tiles, matrices), block: 256. Gated: half of the warps have the second matrix.
-template <class Span> __global__ void __launch_bounds__(32 * WIDE_WARPS, 2) product_wide(struct product_job job)
+template <class Span> __global__ void __launch_bounds__(32 * WIDE_WARPS, Span::wide_blocks) product_wide(struct product_job job)
 {
     constexpr int TILES = Span::wide_tiles, height_most = WIDE_WARPS / 2 * TILE_HEIGHT;
     SHARED_DYNAMIC(float, totals);
@@ -111,17 +173,18 @@ template <class Span> __global__ void __launch_bounds__(32 * WIDE_WARPS, 2) prod
     int segment = 0;
     for (int span = 0; span < spans; span++) {
         typename Span::weights w;
-        raw.prepare(w, job);
+        raw.template prepare<0>(w, job);
         copy_wait<0>();
         __syncthreads(); // the span is there, and nobody reads the other stage any more
         if (span + 1 < spans) {
             Span::copy(form_rows, job.padded, span + 1, 32 * WIDE_WARPS, &stages[(span + 1) % 2]);
             copy_commit();
-            raw.load(weights + (span + 1) / Span::spans * (int64_t)Span::slab_bytes, (span + 1) % Span::spans, lane);
         }
-        UNROLL
-        for (int n = 0; n < TILES; n++)
-            Span::multiply(acc[n], w, Span::in_stage(stages[span % 2], n, g, t));
+        multiply_stage<Span, TILES>(acc, w, stages[span % 2], 0, g, t);
+        raw.template prepare<1>(w, job);
+        if (span + 1 < spans)
+            raw.load(weights + (span + 1) / Span::spans * (int64_t)Span::slab_bytes, (span + 1) % Span::spans, lane);
+        multiply_stage<Span, TILES>(acc, w, stages[span % 2], 1, g, t);
         const int slabs = (span + 1) / Span::spans;
         bool ends = false;
         for (; (span + 1) % Span::spans == 0 && segment < SEGMENTS && job.slabs * (segment + 1) / SEGMENTS <= slabs; segment++)
@@ -147,9 +210,9 @@ template <class Span> __global__ void __launch_bounds__(32 * WIDE_WARPS, 2) prod
     }
     if (which == 1)
         return;
-    UNROLL
+    NO_UNROLL
     for (int n = 0; n < TILES; n++)
-        UNROLL
+        NO_UNROLL
         for (int i = 0; i < 4; i++) {
             int row = tile * TILE_HEIGHT + g + 8 * (i / 2), column = 8 * n + 2 * t + i % 2;
             float y = total[(4 * n + i) * 32 * WIDE_WARPS];

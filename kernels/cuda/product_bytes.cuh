@@ -10,59 +10,68 @@
 
 template <class Packed> struct byte_span : Packed {
     static constexpr int wide_tiles = 8; // of 8 columns, in a block of product_wide
-    static constexpr bool scaled = false;
     static constexpr int groups = Packed::groups;
     static constexpr bool minimums = Packed::minimums;
+    static constexpr int wide_blocks = 2; // of product_wide, side by side: what registers allow
 
-    // A span's weights, for any number of columns.
+    // Half of a span's weights (64 columns), for any number of columns of the input.
     struct weights {
-        uint32_t a[4][4];        // of each block of 32 columns
-        float d[4][groups][2];   // [block][group][row half]
-        float m[4][groups][2];
+        uint32_t a[2][4];        // of each block of 32 columns
+        float d[2][groups][2];   // [block][group][row half]
+        float m[2][groups][2];
     };
 
-    __device__ __forceinline__ void prepare(weights &w, const struct product_job &job) const
+    template <int HALF> __device__ __forceinline__ void prepare(weights &w, const struct product_job &job) const
     {
-        this->template fragment<0>(job.table, w.a[0]), this->template fragment<1>(job.table, w.a[1]);
-        this->template fragment<2>(job.table, w.a[2]), this->template fragment<3>(job.table, w.a[3]);
+        this->template fragment<2 * HALF>(job.table, w.a[0]), this->template fragment<2 * HALF + 1>(job.table, w.a[1]);
         float own_d[groups][2], own_m[groups][2];
         this->scales(job.unit, own_d, own_m);
         UNROLL
-        for (int b = 0; b < 4; b++)
+        for (int b = 0; b < 2; b++)
             UNROLL
             for (int k = 0; k < groups; k++)
                 UNROLL
                 for (int h = 0; h < 2; h++) { // lane t of the four that share rows has block t's
-                    w.d[b][k][h] = __shfl_sync(0xffffffffu, own_d[k][h], b, 4);
+                    w.d[b][k][h] = __shfl_sync(0xffffffffu, own_d[k][h], 2 * HALF + b, 4);
                     if constexpr (minimums)
-                        w.m[b][k][h] = __shfl_sync(0xffffffffu, own_m[k][h], b, 4);
+                        w.m[b][k][h] = __shfl_sync(0xffffffffu, own_m[k][h], 2 * HALF + b, 4);
                 }
     }
 
-    // Where a lane finds a span of 8 columns: bytes of column g for fragments, scales and sums of columns 2t and 2t + 1.
-    struct columns_at {
-        const uint8_t *bytes; // the second pair of blocks lies `pair` after the first
-        int32_t pair;
-        const float *d[2];    // [4]
-        const float *s[2];    // [4][2]
+    // What a lane reads of half a span of 8 columns: bytes of column g; scales of the two blocks of column 2t, then of column 2t + 1; their sums.
+    struct input {
+        uint4 bytes;
+        float4 d, s[2];
     };
 
-    static __device__ __forceinline__ columns_at in_rows(const uint8_t *own, const uint8_t *even, const uint8_t *odd, int64_t padded, int span, int t)
+    static __device__ __forceinline__ input in_rows(const uint8_t *own, const uint8_t *even, const uint8_t *odd, int64_t padded, int span, int half, int t)
     {
-        const float *d0 = (const float *)(even + padded), *d1 = (const float *)(odd + padded);
-        return {own + span * SPAN_COLUMNS + 16 * t, 64, {d0 + 4 * span, d1 + 4 * span}, {d0 + padded / 32 + 8 * span, d1 + padded / 32 + 8 * span}};
+        input x = {};
+        x.bytes = *(const uint4 *)(own + span * SPAN_COLUMNS + half * 64 + 16 * t);
+        float2 d0 = *(const float2 *)(even + padded + 16 * span + 8 * half), d1 = *(const float2 *)(odd + padded + 16 * span + 8 * half);
+        x.d = make_float4(d0.x, d0.y, d1.x, d1.y);
+        if constexpr (minimums) {
+            x.s[0] = *(const float4 *)(even + padded / 8 * 9 + 32 * span + 16 * half);
+            x.s[1] = *(const float4 *)(odd + padded / 8 * 9 + 32 * span + 16 * half);
+        }
+        return x;
     }
 
-    struct stage { // a span of product_wide's columns
-        uint8_t bytes[2][8 * wide_tiles][64]; // [pair of blocks]
-        float d[8 * wide_tiles][4];
-        float s[minimums ? 8 * wide_tiles : 1][8];
+    struct stage { // a span of product_wide's columns, by halves
+        uint8_t bytes[2][8 * wide_tiles][64];
+        float d[2][8 * wide_tiles][2];
+        float s[2][minimums ? 8 * wide_tiles : 1][4];
     };
 
-    static __device__ __forceinline__ columns_at in_stage(const stage &from, int n, int g, int t)
+    static __device__ __forceinline__ input in_stage(const stage &from, int n, int half, int g, int t)
     {
         int even = 8 * n + 2 * t;
-        return {from.bytes[0][8 * n + g] + 16 * t, (int32_t)sizeof from.bytes[0], {from.d[even], from.d[even + 1]}, {from.s[minimums ? even : 0], from.s[minimums ? even + 1 : 0]}};
+        input x = {};
+        x.bytes = *(const uint4 *)&from.bytes[half][8 * n + g][16 * t];
+        x.d = *(const float4 *)from.d[half][even];
+        if constexpr (minimums)
+            x.s[0] = *(const float4 *)from.s[half][even], x.s[1] = *(const float4 *)from.s[half][even + 1];
+        return x;
     }
 
     static __device__ __forceinline__ void copy(const uint8_t *const *rows, int64_t padded, int span, int threads, stage *to)
@@ -71,61 +80,49 @@ template <class Packed> struct byte_span : Packed {
             int column = at / 8, part = at % 8;
             copy_async16(&to->bytes[part / 4][column][part % 4 * 16], rows[column] + span * SPAN_COLUMNS + part * 16, true);
         }
-        for (int column = (int)threadIdx.x; column < 8 * wide_tiles; column += threads)
-            copy_async16(to->d[column], rows[column] + padded + 16 * span, true);
+        for (int at = (int)threadIdx.x; at < 8 * wide_tiles * 2; at += threads)
+            copy_async8(to->d[at % 2][at / 2], rows[at / 2] + padded + 16 * span + at % 2 * 8);
         if constexpr (minimums)
             for (int at = (int)threadIdx.x; at < 8 * wide_tiles * 2; at += threads)
-                copy_async16(&to->s[at / 2][at % 2 * 4], rows[at / 2] + padded / 8 * 9 + 32 * span + at % 2 * 16, true);
+                copy_async16(to->s[at % 2][at / 2], rows[at / 2] + padded / 8 * 9 + 32 * span + at % 2 * 16, true);
     }
 
-    static __device__ __forceinline__ void step(float acc[4], const int c[4], const float d[2], const float x[2])
+    static __device__ __forceinline__ void step(float acc[4], const int c[4], const float d[2], float even, float odd)
     {
         UNROLL
         for (int i = 0; i < 4; i++)
-            acc[i] = fmaf(__int_as_float(c[i]) - MAGIC, d[i / 2] * x[i % 2], acc[i]);
+            acc[i] = fmaf(__int_as_float(c[i]) - MAGIC, d[i / 2] * (i % 2 ? odd : even), acc[i]);
     }
 
-    // acc += span of weights x span of 8 columns
-    static __device__ __forceinline__ void multiply(float acc[4], const weights &w, const columns_at &x)
+    static __device__ __forceinline__ void add_minimums(float acc[4], const float m[2], float even, float odd)
     {
-        float d[2][4];
         UNROLL
-        for (int j = 0; j < 2; j++) {
-            float4 v = *(const float4 *)x.d[j];
-            d[j][0] = v.x, d[j][1] = v.y, d[j][2] = v.z, d[j][3] = v.w;
-        }
+        for (int i = 0; i < 4; i++)
+            acc[i] = fmaf(m[i / 2], i % 2 ? odd : even, acc[i]);
+    }
+
+    // acc += half a span of weights x half a span of 8 columns
+    static __device__ __forceinline__ void multiply(float acc[4], const weights &w, const input &x)
+    {
+        const uint32_t column[4] = {x.bytes.x, x.bytes.y, x.bytes.z, x.bytes.w};
+        const float even[2] = {x.d.x, x.d.y}, odd[2] = {x.d.z, x.d.w};
+        const float even_sums[4] = {x.s[0].x, x.s[0].y, x.s[0].z, x.s[0].w}, odd_sums[4] = {x.s[1].x, x.s[1].y, x.s[1].z, x.s[1].w}; // of 16 columns
         UNROLL
-        for (int p = 0; p < 2; p++) {
-            uint4 v = *(const uint4 *)(x.bytes + p * x.pair);
-            const uint32_t column[4] = {v.x, v.y, v.z, v.w};
-            float s[2][4]; // sums of 16 columns
-            UNROLL
-            for (int j = 0; j < 2 && minimums; j++) {
-                float4 sums = *(const float4 *)(x.s[j] + 4 * p);
-                s[j][0] = sums.x, s[j][1] = sums.y, s[j][2] = sums.z, s[j][3] = sums.w;
-            }
-            UNROLL
-            for (int b = 2 * p; b < 2 * p + 2; b++) {
-                const float scale[2] = {d[0][b], d[1][b]};
-                if constexpr (groups == 1) {
+        for (int b = 0; b < 2; b++) {
+            if constexpr (groups == 1) {
+                int c[4] = {MAGIC_BITS, MAGIC_BITS, MAGIC_BITS, MAGIC_BITS};
+                mma_s8(c, w.a[b], &column[2 * b]);
+                step(acc, c, w.d[b][0], even[b], odd[b]);
+                if constexpr (minimums)
+                    add_minimums(acc, w.m[b][0], even_sums[2 * b] + even_sums[2 * b + 1], odd_sums[2 * b] + odd_sums[2 * b + 1]);
+            } else {
+                UNROLL
+                for (int k = 0; k < 2; k++) {
                     int c[4] = {MAGIC_BITS, MAGIC_BITS, MAGIC_BITS, MAGIC_BITS};
-                    mma_s8(c, w.a[b], &column[b % 2 * 2]);
-                    step(acc, c, w.d[b][0], scale);
+                    mma_s8_half(c, &w.a[b][2 * k], column[2 * b + k]);
+                    step(acc, c, w.d[b][k], even[b], odd[b]);
                     if constexpr (minimums)
-                        UNROLL
-                        for (int i = 0; i < 4; i++)
-                            acc[i] = fmaf(w.m[b][0][i / 2], s[i % 2][b % 2 * 2] + s[i % 2][b % 2 * 2 + 1], acc[i]);
-                } else {
-                    UNROLL
-                    for (int k = 0; k < 2; k++) {
-                        int c[4] = {MAGIC_BITS, MAGIC_BITS, MAGIC_BITS, MAGIC_BITS};
-                        mma_s8_half(c, &w.a[b][2 * k], column[b % 2 * 2 + k]);
-                        step(acc, c, w.d[b][k], scale);
-                        if constexpr (minimums)
-                            UNROLL
-                            for (int i = 0; i < 4; i++)
-                                acc[i] = fmaf(w.m[b][k][i / 2], s[i % 2][b % 2 * 2 + k], acc[i]);
-                    }
+                        add_minimums(acc, w.m[b][k], even_sums[2 * b + k], odd_sums[2 * b + k]);
                 }
             }
         }

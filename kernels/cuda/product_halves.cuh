@@ -10,6 +10,7 @@ template <bool BF16> struct half_span {
     static constexpr int spans = 1;
     static constexpr int slab_bytes = TILE_HEIGHT * SPAN_COLUMNS * 2;
     static constexpr int wide_tiles = 4; // of 8 columns, in a block of product_wide
+    static constexpr int wide_blocks = 2; // side by side: what registers allow
 
     uint4 a[8]; // fragments A of the span's chunks
 
@@ -21,32 +22,42 @@ template <bool BF16> struct half_span {
             a[i] = load_stream((const uint4 *)slab + 32 * i + lane);
     }
 
-    typedef half_span weights;
-    __device__ __forceinline__ void prepare(weights &w, const struct product_job &job) const
-    {
-        (void)job;
-        w = *this;
-    }
-
-    struct columns_at {
-        const uint8_t *term[2]; // a pair of chunks lies `pair` after the one before
-        int32_t pair;
+    struct weights {
+        uint4 a[4]; // of half a span
     };
 
-    static __device__ __forceinline__ columns_at in_rows(const uint8_t *own, const uint8_t *even, const uint8_t *odd, int64_t padded, int span, int t)
+    template <int HALF> __device__ __forceinline__ void prepare(weights &w, const struct product_job &job) const
+    {
+        (void)job;
+        UNROLL
+        for (int i = 0; i < 4; i++)
+            w.a[i] = a[4 * HALF + i];
+    }
+
+    struct input { // of column g: two pairs of chunks, each term
+        uint4 term[2][2];
+    };
+
+    static __device__ __forceinline__ input in_rows(const uint8_t *own, const uint8_t *even, const uint8_t *odd, int64_t padded, int span, int half, int t)
     {
         (void)even, (void)odd;
-        const uint8_t *first = own + span * SPAN_COLUMNS * 2 + 16 * t;
-        return {{first, first + 2 * padded}, 64};
+        const uint8_t *first = own + span * SPAN_COLUMNS * 2 + half * 128 + 16 * t, *second = first + 2 * padded;
+        return {{{*(const uint4 *)first, *(const uint4 *)(first + 64)}, {*(const uint4 *)second, *(const uint4 *)(second + 64)}}};
     }
 
     struct stage {
-        uint8_t term[2][4][8 * wide_tiles][64];
+        uint8_t term[2][4][8 * wide_tiles][64]; // [term][pair of chunks]
     };
 
-    static __device__ __forceinline__ columns_at in_stage(const stage &from, int n, int g, int t)
+    static __device__ __forceinline__ input in_stage(const stage &from, int n, int half, int g, int t)
     {
-        return {{from.term[0][0][8 * n + g] + 16 * t, from.term[1][0][8 * n + g] + 16 * t}, (int32_t)sizeof from.term[0][0]};
+        input x;
+        UNROLL
+        for (int k = 0; k < 2; k++)
+            UNROLL
+            for (int p = 0; p < 2; p++)
+                x.term[k][p] = *(const uint4 *)&from.term[k][2 * half + p][8 * n + g][16 * t];
+        return x;
     }
 
     static __device__ __forceinline__ void copy(const uint8_t *const *rows, int64_t padded, int span, int threads, stage *to)
@@ -57,26 +68,25 @@ template <bool BF16> struct half_span {
         }
     }
 
-    static __device__ __forceinline__ void multiply_chunk(float acc[4], const uint32_t a[4], const uint32_t b[2])
+    static __device__ __forceinline__ void multiply_chunk(float acc[4], const uint4 &a, uint32_t first, uint32_t second)
     {
+        const uint32_t fragment[4] = {a.x, a.y, a.z, a.w}, column[2] = {first, second};
         if constexpr (BF16)
-            mma_bf16(acc, a, b);
+            mma_bf16(acc, fragment, column);
         else
-            mma_f16(acc, a, b);
+            mma_f16(acc, fragment, column);
     }
 
-    static __device__ __forceinline__ void multiply(float acc[4], const weights &w, const columns_at &x)
+    static __device__ __forceinline__ void multiply(float acc[4], const weights &w, const input &x)
     {
         UNROLL
-        for (int p = 0; p < 4; p++) {
-            uint4 first = *(const uint4 *)(x.term[0] + p * x.pair), second = *(const uint4 *)(x.term[1] + p * x.pair);
-            const uint32_t b[2][4] = {{first.x, first.y, first.z, first.w}, {second.x, second.y, second.z, second.w}};
+        for (int p = 0; p < 2; p++) {
             UNROLL
-            for (int c = 0; c < 2; c++) {
-                const uint32_t a[4] = {w.a[2 * p + c].x, w.a[2 * p + c].y, w.a[2 * p + c].z, w.a[2 * p + c].w};
-                multiply_chunk(acc, a, &b[0][2 * c]);
-                multiply_chunk(acc, a, &b[1][2 * c]);
-            }
+            for (int k = 0; k < 2; k++)
+                multiply_chunk(acc, w.a[2 * p], x.term[k][p].x, x.term[k][p].y);
+            UNROLL
+            for (int k = 0; k < 2; k++)
+                multiply_chunk(acc, w.a[2 * p + 1], x.term[k][p].z, x.term[k][p].w);
         }
     }
 

@@ -50,6 +50,7 @@ template <class Word, class Sum> inline void multiply(const uint32_t a[4], const
 struct pending_copy {
     void *to;
     const void *from;
+    size_t bytes;
     bool valid;
     int group;
 };
@@ -70,9 +71,9 @@ inline void finish_copies(int groups_left)
         if (c.group + groups_left >= own.begun)
             own.list[kept++] = c;
         else if (c.valid)
-            memcpy(c.to, c.from, 16);
+            memcpy(c.to, c.from, c.bytes);
         else
-            memset(c.to, 0, 16);
+            memset(c.to, 0, c.bytes);
     }
     own.list.resize(kept);
 }
@@ -128,7 +129,12 @@ static inline void ldmatrix4_trans(uint32_t r[4], const void *shared) { ldmatrix
 static inline void copy_async16(void *shared, const void *global, bool valid)
 {
     emulate::pending_copies &own = emulate::own_copies();
-    own.list.push_back({shared, global, valid, own.begun});
+    own.list.push_back({shared, global, 16, valid, own.begun});
+}
+static inline void copy_async8(void *shared, const void *global)
+{
+    emulate::pending_copies &own = emulate::own_copies();
+    own.list.push_back({shared, global, 8, true, own.begun});
 }
 static inline void copy_commit() { emulate::own_copies().begun++; }
 template <int LEFT> static inline void copy_wait() { emulate::finish_copies(LEFT); }
