@@ -29,7 +29,9 @@ var library struct {
 func emulated() bool { return os.Getenv("INFER_CUDA_LIBRARY") == "" }
 
 // complete says whether all cases run: on a card they do, in the emulator where $INFER_EMULATE_ALL asks for it.
-func complete() bool { return !testing.Short() && (!emulated() || os.Getenv("INFER_EMULATE_ALL") != "") }
+func complete() bool {
+	return !testing.Short() && (!emulated() || os.Getenv("INFER_EMULATE_ALL") != "")
+}
 
 // useLibrary makes kernels.OpenDevice find the library.
 func useLibrary(t *testing.T) {
