@@ -27,7 +27,7 @@ static int64_t attention_workspace(const struct infer_plan *plan, int32_t number
     return larger(PARTIALS_LEAST, smaller(PARTIALS_MOST, partial_bytes(op, l->v_width, 1, spans_of(op, positions))));
 }
 
-// How tiles are cut for a launch; tiles 0: the layer is not for them.
+// How tiles are cut for a launch: fragments of a block, pages that it holds at a time, blocks of a tile.
 struct cut {
     int tiles, stages, blocks;
 };
@@ -46,12 +46,12 @@ static struct cut cut_of(const struct device *d, const struct cache_view *c, con
 {
     const struct shape *shape = device_shape(d);
     int64_t queries = smaller(TILE_ROWS, larger(1, shape->rows - shape->tiles + 1)) * s->group;
-    struct cut cut = {c->v_dim ? 4 : 1, 2, 1};
+    struct cut cut = {c->v_dim ? 4 : 1, 4, 1};
     while (cut.tiles > 1 && (16 * cut.tiles >= 2 * queries || (c->v_width + 15) / 16 * cut.tiles > 4 * TILE_PAIRS))
         cut.tiles /= 2;
-    while (layout_of(*c, s->v_first, cut.tiles, cut.stages, s->spans > 0).bytes > shared_room(d, c)) {
+    while (layout_of(*c, s->v_first, cut.tiles, cut.stages, s->spans > 0).bytes > shared_room(d, c) / (cut.stages == 4 ? 2 : 1)) { // 4 where two blocks have them beside each other
         if (cut.stages > 1)
-            cut.stages = 1;
+            cut.stages /= 2;
         else
             cut.tiles /= 2;
     }

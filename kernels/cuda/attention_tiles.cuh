@@ -49,7 +49,8 @@ struct tile_job {
     const int32_t *table;
     int32_t kv_head, m0, queries; // queries: of the tile
     int64_t first;
-    struct range seen; // by any of the queries
+    struct range seen;   // by any of the queries
+    int32_t page, last;  // pages that are attended
 };
 
 // What a thread needs of a row of its fragment for the scores.
@@ -58,6 +59,18 @@ struct tile_query {
     struct range seen; // empty: no such query
     float slope;
 };
+
+// A thread's place: its first query (the other one is 8 behind it), the first of its columns of values and its warp's pairs of 8 columns. It is found anew
+// where it is needed, for registers' sake.
+struct tile_place {
+    int32_t query, column, pairs;
+};
+
+template <int PARTS> static __device__ __forceinline__ struct tile_place place_of(const struct tile_job &j, const struct tile_layout &l, int v_width)
+{
+    int warp = (int)threadIdx.x / 32, lane = (int)threadIdx.x % 32, part = warp % PARTS, pairs = (v_width + 15) / 16 - part * l.pairs;
+    return {j.m0 + warp / PARTS * 16 + lane / 4, part * l.pairs * 16 + lane % 4 * 2, pairs < 0 ? 0 : pairs < l.pairs ? pairs : l.pairs};
+}
 
 // A span's softmax so far, of a thread's rows and columns.
 struct tile_state {
@@ -80,6 +93,9 @@ static __device__ __forceinline__ struct tile_query query_at(const struct step *
     return q;
 }
 
+// A query's element, within what halves hold.
+static __device__ __forceinline__ float query_value(float x, float scale) { return smaller_of(65504.0f, larger_of(-65504.0f, x * scale)); }
+
 static __device__ __forceinline__ uint32_t halves_of(float low, float high) { return (uint32_t)float_to_half(low) | (uint32_t)float_to_half(high) << 16; }
 
 // The block's queries, scaled, as halves; missing ones, and what fills up the last 32 elements, are zeros.
@@ -89,7 +105,7 @@ static __device__ __forceinline__ void load_queries(uint16_t *to, const struct v
     for (int i = (int)threadIdx.x; i < count * words; i += TILE_THREADS) {
         int m = j.m0 + i / words, d = i % words * 2;
         const float *from = row_of(q, j.first + m / s.group) + (int64_t)(j.kv_head * s.group + m % s.group) * c.k_dim;
-        float low = m < j.queries && d < c.k_dim ? from[d] * s.scale : 0.0f, high = m < j.queries && d + 1 < c.k_dim ? from[d + 1] * s.scale : 0.0f;
+        float low = m < j.queries && d < c.k_dim ? query_value(from[d], s.scale) : 0.0f, high = m < j.queries && d + 1 < c.k_dim ? query_value(from[d + 1], s.scale) : 0.0f;
         *(uint32_t *)(to + i / words * l.q_stride + d) = halves_of(low, high);
     }
 }
@@ -143,6 +159,15 @@ static __device__ __forceinline__ void load_page(uint16_t *keys, uint16_t *value
             copy_async16(values + i / chunks * l.v_stride + i % chunks * 8, from + i * 8, i / chunks < count);
     }
     copy_commit();
+}
+
+// Loads a page into a stage, or past the last page ends an empty group of copies: a page is there when as many groups are left as stages lie ahead.
+static __device__ __forceinline__ void load_stage(unsigned char *base, const struct tile_layout &l, const struct cache_view &c, const struct tile_job &j, int32_t page, int stage)
+{
+    if (page <= j.last)
+        load_page((uint16_t *)(base + l.keys + stage * l.key_bytes), (uint16_t *)(base + l.values + stage * l.value_bytes), l, c, j, page);
+    else
+        copy_commit();
 }
 
 // Where values are read from keys: positions behind the last one that is seen become zeros.
@@ -276,25 +301,25 @@ static __device__ __forceinline__ void weigh(uint32_t (*weights)[4], float (*sco
 }
 
 // The end of a span: its part goes to the others of the row, or is merged into the total.
-static __device__ __forceinline__ void end_span(const struct step *step, const struct attention_shape &s, const struct cache_view &c, const struct tile_job &j, const struct tile_state *t, int m, int column, int pairs,
-                                                bool first, int span, struct part *total, float *totals)
+static __device__ __forceinline__ void end_span(const struct step *step, const struct attention_shape &s, const struct cache_view &c, const struct tile_job &j, const struct tile_state *t, struct tile_place own,
+                                                int span, struct part *total, float *totals)
 {
     UNROLL
     for (int h = 0; h < 2; h++) {
         struct part p = {t->highest[h], t->sum[2 * h]};
         if (s.spans) {
-            if (m + 8 * h >= j.queries)
+            if (own.query + 8 * h >= j.queries)
                 continue;
-            int64_t at = part_at(s, row_at(s, j, m + 8 * h), head_at(s, j, m + 8 * h), span);
-            if (column == 0)
+            int64_t at = part_at(s, row_at(s, j, own.query + 8 * h), head_at(s, j, own.query + 8 * h), span);
+            if (own.column == 0)
                 s.partials[2 * at] = p.m, s.partials[2 * at + 1] = p.s;
             float *to = part_values(step, s) + at * c.v_width;
             UNROLL
             for (int n = 0; n < 2 * TILE_PAIRS; n++)
                 UNROLL
                 for (int e = 0; e < 2; e++)
-                    if (n < 2 * pairs && column + n * 8 + e < c.v_width)
-                        to[column + n * 8 + e] = t->values[n][2 * h + e];
+                    if (n < 2 * own.pairs && own.column + n * 8 + e < c.v_width)
+                        to[own.column + n * 8 + e] = t->values[n][2 * h + e];
             continue;
         }
         float fa, fb;
@@ -303,27 +328,27 @@ static __device__ __forceinline__ void end_span(const struct step *step, const s
         for (int n = 0; n < 2 * TILE_PAIRS; n++)
             UNROLL
             for (int e = 0; e < 2; e++)
-                if (n < 2 * pairs) {
-                    float *own = totals + (n * 4 + 2 * h + e) * TILE_THREADS;
-                    *own = fmaf(first ? 0.0f : *own, fa, t->values[n][2 * h + e] * fb);
+                if (n < 2 * own.pairs) {
+                    float *to = totals + (n * 4 + 2 * h + e) * TILE_THREADS;
+                    *to = fmaf(span == j.page / (SPAN / PAGE) ? 0.0f : *to, fa, t->values[n][2 * h + e] * fb);
                 }
     }
 }
 
-static __device__ __forceinline__ void finish_queries(const struct attention_shape &s, const struct cache_view &c, const struct view &sinks, const struct view &out, const struct tile_job &j, int m, int column, int pairs,
+static __device__ __forceinline__ void finish_queries(const struct attention_shape &s, const struct cache_view &c, const struct view &sinks, const struct view &out, const struct tile_job &j, struct tile_place own,
                                                       const struct part *total, const float *totals)
 {
     for (int h = 0; h < 2; h++) {
         float factor, divisor;
-        if (m + 8 * h >= j.queries)
+        if (own.query + 8 * h >= j.queries)
             continue;
-        int head = head_at(s, j, m + 8 * h);
+        int head = head_at(s, j, own.query + 8 * h);
         finish(total[h], sinks.data ? (const float *)sinks.data + head : NULL, &factor, &divisor);
-        float *to = row_of(out, row_at(s, j, m + 8 * h)) + (int64_t)head * c.v_width;
-        for (int n = 0; n < 2 * pairs; n++)
+        float *to = row_of(out, row_at(s, j, own.query + 8 * h)) + (int64_t)head * c.v_width;
+        for (int n = 0; n < 2 * own.pairs; n++)
             for (int e = 0; e < 2; e++)
-                if (column + n * 8 + e < c.v_width)
-                    to[column + n * 8 + e] = finished(totals[(n * 4 + 2 * h + e) * TILE_THREADS], factor, divisor);
+                if (own.column + n * 8 + e < c.v_width)
+                    to[own.column + n * 8 + e] = finished(totals[(n * 4 + 2 * h + e) * TILE_THREADS], factor, divisor);
     }
 }
 
@@ -339,14 +364,14 @@ static __device__ __forceinline__ void begin_span(struct tile_state *t)
 // One page against a warp's fragment. base: of the block's shared memory.
 template <int TILES, bool FROM_KEYS>
 static __device__ __forceinline__ void attend_page(struct tile_state *t, unsigned char *base, const uint16_t *keys, const uint16_t *values, const struct tile_layout &l, const struct attention_shape &s,
-                                                   const struct tile_query *query, int32_t page, int pairs)
+                                                   const struct tile_query *queries, int32_t page, int pairs)
 {
     const int PARTS = 4 / TILES;
     int lane = (int)threadIdx.x % 32, fragment = (int)threadIdx.x / 32 / PARTS, part = (int)threadIdx.x / 32 % PARTS;
     float scores[4 / PARTS][4], highest[2], reference[2];
     uint32_t weights[2][4];
     tile_scores<PARTS>(scores, (const uint16_t *)base + fragment * 16 * l.q_stride, keys, l, part);
-    adjust_scores<4 / PARTS>(scores, highest, query, s, page * PAGE + part * (PAGE / PARTS));
+    adjust_scores<4 / PARTS>(scores, highest, queries + fragment * 16 + lane / 4, s, page * PAGE + part * (PAGE / PARTS));
     if (PARTS > 1) {
         float *all = (float *)(base + l.highest) + fragment * PARTS * 16;
         if (lane % 4 == 0) {
@@ -373,23 +398,11 @@ static __device__ __forceinline__ void attend(const struct step *step, const str
     if (threadIdx.x == 0)
         l = layout_of(c, s.v_first, TILES, stages, s.spans > 0);
     __syncthreads();
-    int warp = (int)threadIdx.x / 32, lane = (int)threadIdx.x % 32, part = warp % PARTS, column = part * l.pairs * 16 + lane % 4 * 2;
-    int pairs = (c.v_width + 15) / 16 - part * l.pairs;
-    pairs = pairs < 0 ? 0 : pairs < l.pairs ? pairs : l.pairs;
-    int32_t first = j.seen.from / PAGE, last = (j.seen.to - 1) / PAGE, span = j.seen.from / SPAN + (int32_t)blockIdx.z;
-    if (s.spans) {
-        first = span * (SPAN / PAGE) > first ? span * (SPAN / PAGE) : first;
-        last = (span + 1) * (SPAN / PAGE) - 1 < last ? (span + 1) * (SPAN / PAGE) - 1 : last;
-    }
-    if (first > last)
-        return; // more blocks than the queries have spans
     load_queries((uint16_t *)base, q, c, s, j, l, 16 * TILES);
-    for (int i = (int)threadIdx.x; i < stages * l.key_bytes / 2; i += TILE_THREADS)
-        if (i % (l.key_bytes / 2) / KEY_STRIDE >= c.k_dim)
-            ((uint16_t *)(base + l.keys))[i] = 0; // what fills up a head's last 32 elements
+    for (int stage = 0; stage < stages; stage++) // what fills up a head's last 32 elements
+        for (int i = c.k_dim * KEY_STRIDE + (int)threadIdx.x; i < l.key_bytes / 2; i += TILE_THREADS)
+            ((uint16_t *)(base + l.keys + stage * l.key_bytes))[i] = 0;
     __shared__ struct tile_query queries[16 * TILES];
-    int m = j.m0 + warp / PARTS * 16 + lane / 4;
-    const struct tile_query *query = queries + (m - j.m0); // and the one 8 behind it
     if ((int)threadIdx.x < 16 * TILES)
         queries[threadIdx.x] = query_at(step, s, j, j.m0 + (int)threadIdx.x);
     // As wide heads take more shared memory than registers, theirs lie in registers.
@@ -398,35 +411,33 @@ static __device__ __forceinline__ void attend(const struct step *step, const str
     total[0] = total[1] = {0, 0};
     float *totals = (float *)(base + l.totals) + threadIdx.x;
     struct tile_state t;
-    bool merged = false;
     begin_span(&t);
-    load_page((uint16_t *)(base + l.keys), (uint16_t *)(base + l.values), l, c, j, first);
-    for (int32_t page = first; page <= last; page++) {
-        int stage = (page - first) % stages, next = (page + 1 - first) % stages;
-        uint16_t *keys = (uint16_t *)(base + l.keys + stage * l.key_bytes), *values = (uint16_t *)(base + l.values + stage * l.value_bytes);
-        if (stages > 1 && page < last) {
-            load_page((uint16_t *)(base + l.keys + next * l.key_bytes), (uint16_t *)(base + l.values + next * l.value_bytes), l, c, j, page + 1);
+    for (int stage = 0; stage < stages - 1; stage++)
+        load_stage(base, l, c, j, j.page + stage, stage);
+    for (int32_t page = j.page, stage = 0; page <= j.last; page++, stage = (stage + 1) & (stages - 1)) { // stages: a power of two
+        load_stage(base, l, c, j, page + stages - 1, (stage - 1) & (stages - 1));
+        if (stages == 4)
+            copy_wait<3>();
+        else if (stages == 2)
             copy_wait<1>();
-        } else {
+        else
             copy_wait<0>();
-        }
         __syncthreads();
+        uint16_t *keys = (uint16_t *)(base + l.keys + stage * l.key_bytes), *values = (uint16_t *)(base + l.values + stage * l.value_bytes);
         if (FROM_KEYS && (j.table[page] < 0 || j.seen.to - page * PAGE < PAGE)) {
             clear_positions(keys, c.k_dim, j.table[page] < 0 ? 0 : j.seen.to - page * PAGE);
             __syncthreads();
         }
-        attend_page<TILES, FROM_KEYS>(&t, base, keys, values, l, s, query, page, pairs);
-        if (page == last || (page + 1) % (SPAN / PAGE) == 0) {
-            end_span(step, s, c, j, &t, m, column, pairs, !merged, page / (SPAN / PAGE), total, totals);
+        attend_page<TILES, FROM_KEYS>(&t, base, keys, values, l, s, queries, page, place_of<PARTS>(j, l, c.v_width).pairs);
+        if (page == j.last || (page + 1) % (SPAN / PAGE) == 0) {
+            end_span(step, s, c, j, &t, place_of<PARTS>(j, l, c.v_width), page / (SPAN / PAGE), total, totals);
             begin_span(&t);
-            merged = true;
         }
         __syncthreads(); // the page's stage is free
-        if (stages == 1 && page < last)
-            load_page(keys, values, l, c, j, page + 1);
     }
+    copy_wait<0>(); // what is left are empty groups
     if (!s.spans)
-        finish_queries(s, c, sinks, out, j, m, column, pairs, total, totals);
+        finish_queries(s, c, sinks, out, j, place_of<PARTS>(j, l, c.v_width), total, totals);
 }
 
 // grid: (tiles x blocks, KV heads, spans or 1), block: 128, shared: layout_of's bytes. blocks: that share a tile's queries
@@ -444,11 +455,19 @@ attention_tiles(const struct step *step, struct view q, struct view sinks, struc
     for (int m0 = (int)blockIdx.x % blocks * 16 * TILES; m0 < queries; m0 += blocks * 16 * TILES) {
         if (threadIdx.x == 0) {
             int end = m0 + 16 * TILES < queries ? m0 + 16 * TILES : queries;
-            j = {table_of(step, (int32_t)c.kind, step->sequences[first]), (int32_t)blockIdx.y, m0, queries, first, {0, 0}};
+            j = {table_of(step, (int32_t)c.kind, step->sequences[first]), (int32_t)blockIdx.y, m0, queries, first, {0, 0}, 0, 0};
             j.seen = {seen_by(step, s, first + m0 / s.group).from, seen_by(step, s, first + (end - 1) / s.group).to};
+            j.page = j.seen.from / PAGE;
+            j.last = (j.seen.to - 1) / PAGE;
+            if (s.spans) { // one span; none where there are more blocks than the queries have spans
+                int32_t span = j.seen.from / SPAN + (int32_t)blockIdx.z, from = span * (SPAN / PAGE), last = from + SPAN / PAGE - 1;
+                j.page = from > j.page ? from : j.page;
+                j.last = last < j.last ? last : j.last;
+            }
         }
         __syncthreads();
-        attend<TILES, FROM_KEYS>(step, q, sinks, out, c, s, j, stages, base);
+        if (j.page <= j.last)
+            attend<TILES, FROM_KEYS>(step, q, sinks, out, c, s, j, stages, base);
         __syncthreads();
     }
 }
