@@ -1,7 +1,9 @@
 package cuda
 
 import (
+	"encoding/json"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"slices"
 	"testing"
@@ -150,4 +152,37 @@ func TestBackendGraphs(t *testing.T) {
 			require.Equal(t, first[rows], got, "%d rows, round %d", rows, round)
 		}
 	}
+}
+
+// The benchmark's program measures a small shape, and leaves out what does not fit.
+func TestBenchmark(t *testing.T) {
+	useLibrary(t)
+	if !emulated() {
+		t.Skip("on a card the benchmark is run for its own sake")
+	}
+	t.Setenv("INFER_EMULATED_MEMORY", "40000000")
+	out := filepath.Join(t.TempDir(), "bench.json")
+	program := exec.Command("go", "run", "./bench", "--shapes", "tiny", "--types", "Q4_K_M", "--batches", "1,2", "--depths", "40,100000", "--prompt", "3", "--json", out)
+	text, err := program.CombinedOutput()
+	require.NoError(t, err, string(text))
+	assert.Contains(t, string(text), "| tiny | Q4_K_M | tg | 2 | 40 |")
+	assert.Contains(t, string(text), "the cache does not fit the card")
+	var report struct {
+		Results []struct {
+			TokensPerSecond float64 `json:"tokens_per_second"`
+			Skipped         string  `json:"skipped"`
+		} `json:"results"`
+	}
+	data, err := os.ReadFile(out)
+	require.NoError(t, err)
+	require.NoError(t, json.Unmarshal(data, &report))
+	require.Len(t, report.Results, 6)
+	measured := 0
+	for _, r := range report.Results {
+		if r.Skipped == "" {
+			measured++
+			assert.Positive(t, r.TokensPerSecond)
+		}
+	}
+	assert.Equal(t, 3, measured)
 }

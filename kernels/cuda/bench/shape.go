@@ -17,6 +17,7 @@ type shape struct {
 var shapes = []shape{
 	{"1B", 16, 2048, 32, 8, 64, 8192, 128256},
 	{"8B", 32, 4096, 32, 8, 128, 14336, 128256},
+	{"tiny", 2, 256, 4, 2, 64, 512, 1024}, // for tests in the emulator
 }
 
 // mix is the types of a file: most matrices, those that files of the mix keep finer, and the output matrix.
