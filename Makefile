@@ -48,10 +48,10 @@ llamacpp: ## build bin/infer-llamacpp, which runs what is not native through an 
 		$(GO) test -tags llamacpp -count=1 ./engine/llamacpp ./engine/verify ./cmd/infer && \
 		$(GO) test -tags llamacpp -count=1 -run 'Foreign|Trace|Backend' ./engine
 
-# NVCC and CUDA_ARCHITECTURES choose the compiler and the cards ("native" is this machine's). Each kernel's registers, spills and shared memory are printed and kept under limits.
+# NVCC and CUDA_ARCHITECTURES choose the compiler and the cards; unless told, this machine's card ("native"), or all where there is none. Each kernel's registers, spills and shared memory are printed and kept under limits.
 # An nvcc that pip installed has its libraries in lib, where the host's linker is sent.
 NVCC ?= $(or $(shell command -v nvcc),nvcc)
-CUDA_ARCHITECTURES ?= 80 86 89 90a 100 120
+CUDA_ARCHITECTURES ?= $(if $(shell command -v nvidia-smi),native,80 86 89 90a 100 120)
 CUDA_JOBS ?= $(shell nproc 2>/dev/null || echo 4)
 empty :=
 space := $(empty) $(empty)
