@@ -2,8 +2,14 @@ package cuda
 
 import (
 	"fmt"
+	"path/filepath"
+	"slices"
 	"testing"
 
+	"github.com/stretchr/testify/require"
+
+	"github.com/infer-go/infer/engine"
+	"github.com/infer-go/infer/internal/fixtures"
 	"github.com/infer-go/infer/kernels"
 )
 
@@ -26,7 +32,7 @@ var longAttentions = []struct {
 // TestLongAttention is TestOps over sequences of several spans, which are computed side by side or one after the other as a batch has it.
 func TestLongAttention(t *testing.T) {
 	for i, a := range longAttentions {
-		if testing.Short() && i%2 == 1 {
+		if !complete() && i%2 == 1 {
 			continue
 		}
 		t.Run(a.name, func(t *testing.T) {
@@ -40,7 +46,7 @@ func TestLongAttention(t *testing.T) {
 func TestHeadSizes(t *testing.T) {
 	for i, s := range []attentionShape{{heads: 1, group: 2, k: 64, v: 64}, {heads: 1, group: 4, k: 128, v: 128}, {heads: 1, group: 2, k: 256, v: 256}, {heads: 1, group: 1, k: 192, v: 128},
 		{heads: 1, group: 1, k: 512, v: 512}, {heads: 1, group: 1, k: 8, v: 520}} {
-		if testing.Short() && i%3 != 1 {
+		if !complete() && i%3 != 1 {
 			continue
 		}
 		t.Run(fmt.Sprintf("%dx%d", s.k, s.v), func(t *testing.T) {
@@ -52,4 +58,30 @@ func TestHeadSizes(t *testing.T) {
 		c := trial{record: attentions(latent(2, 576, 512, 0)), cache: kernels.F16, limit: 2e-3}
 		c.run(t, 5)
 	})
+}
+
+// TestCaches runs models with caches of halves and of bytes, which matrix units attend: as near to the references as the CPU's own with the same cache, and the
+// same bits in other pieces.
+func TestCaches(t *testing.T) {
+	useLibrary(t)
+	dirs, err := filepath.Glob(filepath.Join(fixtures.Path(t, "conformance", "cases"), "*"))
+	require.NoError(t, err)
+	ran := 0
+	for _, dir := range dirs {
+		c := readCase(t, dir)
+		if !slices.Contains(shortCases, c.name) || c.group == "embedding" || !complete() && !slices.Contains([]string{"deepseek2-mla", "gemma3", "gpt-oss-mxfp4"}, c.name) {
+			continue
+		}
+		ran++
+		t.Run(c.name, func(t *testing.T) {
+			for _, cache := range []string{"f16", "q8_0"} {
+				got := logitsOf(t, c, 0, engine.Options{CacheType: cache})
+				cpu := logitsOf(t, c, 0, engine.Options{CacheType: cache, Device: "cpu"})
+				t.Logf("%s: relative L2 %.2e, the CPU's %.2e", cache, distance(got, c.target), distance(cpu, c.target))
+				require.LessOrEqual(t, distance(got, c.target), max(conformanceLimit, 1.25*distance(cpu, c.target)), cache)
+				require.True(t, equalBits(got, logitsOf(t, c, 7, engine.Options{CacheType: cache})), "%s: bits differ in pieces of 7", cache)
+			}
+		})
+	}
+	require.Positive(t, ran)
 }

@@ -69,11 +69,14 @@ func readCase(t *testing.T, dir string) conformanceCase {
 var shortCases = []string{"quant-q4_k", "quant-q8_0", "gemma3", "qwen3moe", "gpt-oss-mxfp4", "deepseek2-mla", "falcon-h1", "qwen3next", "phi2", "bert"}
 
 func logitsOf(t *testing.T, c conformanceCase, chunk int, o engine.Options) []float32 {
-	o.AllLogits, o.Context, o.Device, o.Threads, o.StepRows = true, 128, "cuda", 1, 128
+	o.AllLogits, o.Context, o.Threads, o.StepRows = true, 128, 1, 128
+	if o.Device == "" {
+		o.Device = "cuda"
+	}
 	e, err := engine.Open(c.model, o)
 	require.NoError(t, err)
 	defer e.Close()
-	require.False(t, e.OnCPU())
+	require.Equal(t, o.Device == "cpu", e.OnCPU())
 	var out []float32
 	require.NoError(t, e.Logits(context.Background(), c.tokens, chunk, func(_ int, logits []float32) error {
 		out = append(out, logits...)
