@@ -133,7 +133,7 @@ template <class Span, int TILES> __global__ void __launch_bounds__(32 * SEGMENTS
     }
 }
 
-#define WIDE_WARPS 8
+#define WIDE_WARPS 4
 #ifdef INFER_CUDA_EMULATE
 #define NO_UNROLL
 #else
@@ -143,8 +143,8 @@ template <class Span, int TILES> __global__ void __launch_bounds__(32 * SEGMENTS
 // Dynamic shared memory of product_wide: the sums of the segments before.
 template <class Span> static constexpr int wide_shared() { return 4 * Span::wide_tiles * 32 * WIDE_WARPS * 4; }
 
-// grid: (column tiles, groups of row tiles, matrices), block: 256. Gated: half of the warps have the second matrix.
-template <class Span> __global__ void __launch_bounds__(32 * WIDE_WARPS, Span::wide_blocks) product_wide(struct product_job job)
+// grid: (column tiles, groups of row tiles, matrices), block: 128. Gated: half of the warps have the second matrix.
+template <class Span> __global__ void __launch_bounds__(32 * WIDE_WARPS, 3) product_wide(struct product_job job)
 {
     constexpr int TILES = Span::wide_tiles, height_most = WIDE_WARPS / 2 * TILE_HEIGHT;
     SHARED_DYNAMIC(float, totals);
@@ -168,7 +168,7 @@ template <class Span> __global__ void __launch_bounds__(32 * WIDE_WARPS, Span::w
             acc[n][i] = total[(4 * n + i) * 32 * WIDE_WARPS] = 0;
     Span raw;
     raw.load(weights, 0, lane);
-    Span::copy(form_rows, job.padded, 0, 32 * WIDE_WARPS, &stages[0]);
+    Span::template copy<32 * WIDE_WARPS>(form_rows, job.padded, 0, &stages[0]);
     copy_commit();
     int segment = 0;
     for (int span = 0; span < spans; span++) {
@@ -177,7 +177,7 @@ template <class Span> __global__ void __launch_bounds__(32 * WIDE_WARPS, Span::w
         copy_wait<0>();
         __syncthreads(); // the span is there, and nobody reads the other stage any more
         if (span + 1 < spans) {
-            Span::copy(form_rows, job.padded, span + 1, 32 * WIDE_WARPS, &stages[(span + 1) % 2]);
+            Span::template copy<32 * WIDE_WARPS>(form_rows, job.padded, span + 1, &stages[(span + 1) % 2]);
             copy_commit();
         }
         multiply_stage<Span, TILES>(acc, w, stages[span % 2], 0, g, t);

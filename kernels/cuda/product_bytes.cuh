@@ -12,7 +12,6 @@ template <class Packed> struct byte_span : Packed {
     static constexpr int wide_tiles = 8; // of 8 columns, in a block of product_wide
     static constexpr int groups = Packed::groups;
     static constexpr bool minimums = Packed::minimums;
-    static constexpr int wide_blocks = 2; // of product_wide, side by side: what registers allow
 
     // Half of a span's weights (64 columns), for any number of columns of the input.
     struct weights {
@@ -74,17 +73,24 @@ template <class Packed> struct byte_span : Packed {
         return x;
     }
 
-    static __device__ __forceinline__ void copy(const uint8_t *const *rows, int64_t padded, int span, int threads, stage *to)
+    // By THREADS threads; rows: of the columns' forms, read each time (in registers they would take too many).
+    template <int THREADS> static __device__ __forceinline__ void copy(const uint8_t *const volatile *rows, int64_t padded, int span, stage *to)
     {
-        for (int at = (int)threadIdx.x; at < 8 * wide_tiles * 8; at += threads) {
-            int column = at / 8, part = at % 8;
+        constexpr int columns = 8 * wide_tiles;
+        static_assert(columns * 8 % THREADS == 0 && columns * 2 <= THREADS, "each thread has as many pieces");
+        const int thread = thread_again();
+        UNROLL
+        for (int i = 0; i < columns * 8 / THREADS; i++) {
+            int at = thread + i * THREADS, column = at / 8, part = at % 8;
             copy_async16(&to->bytes[part / 4][column][part % 4 * 16], rows[column] + span * SPAN_COLUMNS + part * 16, true);
         }
-        for (int at = (int)threadIdx.x; at < 8 * wide_tiles * 2; at += threads)
-            copy_async8(to->d[at % 2][at / 2], rows[at / 2] + padded + 16 * span + at % 2 * 8);
-        if constexpr (minimums)
-            for (int at = (int)threadIdx.x; at < 8 * wide_tiles * 2; at += threads)
-                copy_async16(to->s[at % 2][at / 2], rows[at / 2] + padded / 8 * 9 + 32 * span + at % 2 * 16, true);
+        int column = thread / 2, half = thread % 2;
+        if (column < columns) {
+            const uint8_t *from = rows[column] + padded + 16 * span + 8 * half;
+            copy_async8(to->d[half][column], from);
+            if constexpr (minimums)
+                copy_async16(to->s[half][column], from + padded / 8 + 16 * span + 8 * half, true);
+        }
     }
 
     static __device__ __forceinline__ void step(float acc[4], const int c[4], const float d[2], float even, float odd)

@@ -22,7 +22,7 @@ static __device__ __forceinline__ void multiply_floats(const float *row, const f
 }
 
 // grid: (column tiles, rows / 8 rounded up, matrices), block: 256. w_stride: bytes from row to row of both matrices
-__global__ void __launch_bounds__(256) product_floats(struct product_job job, int64_t w_stride)
+__global__ void __launch_bounds__(256, 2) product_floats(struct product_job job, int64_t w_stride)
 {
     const struct columns c = columns_of(job, FLOAT_COLUMNS);
     const int lane = (int)threadIdx.x % 32, row = (int)(blockIdx.y * 8 + threadIdx.x / 32);

@@ -10,7 +10,6 @@ template <bool BF16> struct half_span {
     static constexpr int spans = 1;
     static constexpr int slab_bytes = TILE_HEIGHT * SPAN_COLUMNS * 2;
     static constexpr int wide_tiles = 4; // of 8 columns, in a block of product_wide
-    static constexpr int wide_blocks = 2; // side by side: what registers allow
 
     uint4 a[8]; // fragments A of the span's chunks
 
@@ -60,10 +59,13 @@ template <bool BF16> struct half_span {
         return x;
     }
 
-    static __device__ __forceinline__ void copy(const uint8_t *const *rows, int64_t padded, int span, int threads, stage *to)
+    template <int THREADS> static __device__ __forceinline__ void copy(const uint8_t *const volatile *rows, int64_t padded, int span, stage *to)
     {
-        for (int at = (int)threadIdx.x; at < 8 * wide_tiles * 32; at += threads) {
-            int column = at / 32, term = at / 16 % 2, part = at % 16;
+        static_assert(8 * wide_tiles * 32 % THREADS == 0, "each thread has as many pieces");
+        const int thread = thread_again();
+        UNROLL
+        for (int i = 0; i < 8 * wide_tiles * 32 / THREADS; i++) {
+            int at = thread + i * THREADS, column = at / 32, term = at / 16 % 2, part = at % 16;
             copy_async16(&to->term[term][part / 4][column][part % 4 * 16], rows[column] + term * 2 * padded + span * SPAN_COLUMNS * 2 + part * 16, true);
         }
     }

@@ -34,6 +34,18 @@ struct product_job {
     float *first;          // [result rows][rows]: sums of a gate of another type than its partner's
 };
 
+// The thread's number, read anew: what is computed from it is not kept in registers from span to span.
+static __device__ __forceinline__ int thread_again()
+{
+#ifdef INFER_CUDA_EMULATE
+    return (int)threadIdx.x;
+#else
+    int thread;
+    asm volatile("mov.u32 %0, %%tid.x;" : "=r"(thread));
+    return thread;
+#endif
+}
+
 // A block's columns.
 struct columns {
     int32_t mat, first, count; // count: of the result

@@ -170,7 +170,7 @@ static enum product_width width_for(const struct device *d, int64_t columns, int
 {
     if (columns <= 8)
         return PRODUCT_NARROW;
-    int64_t wide_blocks = (columns + 63) / 64 * ((rows + 127) / 128) * mats;
+    int64_t wide_blocks = (columns + 63) / 64 * ((rows + 63) / 64) * mats;
     return columns <= 32 || wide_blocks < device_properties(d)->sms ? PRODUCT_MIDDLE : PRODUCT_WIDE;
 }
 
