@@ -91,11 +91,12 @@ static __device__ __forceinline__ float adjusted(const struct attention_shape &s
 // Adds part b to a, and tells what both values are to be multiplied by: v = fmaf(a's, fa, b's * fb).
 static __device__ __forceinline__ void merge(struct part *a, struct part b, float *fa, float *fb)
 {
-    float m = a->s == 0 ? b.m : b.s == 0 ? a->m : larger_of(a->m, b.m);
-    *fa = a->s == 0 ? 0.0f : exp_of(a->m - m);
-    *fb = b.s == 0 ? 0.0f : exp_of(b.m - m);
+    bool first = b.s == 0 || (a->s != 0 && a->m >= b.m); // a has the higher maximum
+    float less = a->s == 0 || b.s == 0 ? 0.0f : exp_of(first ? b.m - a->m : a->m - b.m);
+    *fa = first ? 1.0f : less;
+    *fb = first ? less : 1.0f;
     a->s = fmaf(a->s, *fa, b.s * *fb);
-    a->m = m;
+    a->m = first ? a->m : b.m;
 }
 
 // What values are to be multiplied and then divided by in the end.
@@ -116,6 +117,8 @@ static __device__ __forceinline__ float finished(float v, float factor, float di
 static __device__ __forceinline__ int64_t part_at(const struct attention_shape &s, int64_t row, int head, int span) { return (row * s.heads + head) * s.spans + span % s.spans; }
 static __device__ __forceinline__ float *part_values(const struct step *step, const struct attention_shape &s) { return s.partials + 2 * (int64_t)step->rows * s.heads * s.spans; }
 
+#define MERGE_AHEAD 8 // parts that are read before they are merged
+
 // Merges what the spans of a row and head gave. grid: (rows, heads), block: 128
 __global__ void __launch_bounds__(128) attention_merge(const struct step *step, struct view sinks, struct view out, struct cache_view c, struct attention_shape s)
 {
@@ -125,14 +128,23 @@ __global__ void __launch_bounds__(128) attention_merge(const struct step *step, 
         return;
     struct range seen = seen_by(step, s, row);
     const float *values = part_values(step, s);
+    int first = seen.from / SPAN, last = (seen.to - 1) / SPAN;
     for (int i = (int)threadIdx.x; i < c.v_width; i += 128) {
-        struct part total = {0, 0};
-        float v = 0, fa, fb;
-        for (int span = seen.from / SPAN; span <= (seen.to - 1) / SPAN; span++) {
-            int64_t at = part_at(s, row, head, span);
-            struct part p = {s.partials[2 * at], s.partials[2 * at + 1]};
-            merge(&total, p, &fa, &fb);
-            v = fmaf(v, fa, values[at * c.v_width + i] * fb);
+        struct part total = {0, 0}, p[MERGE_AHEAD];
+        float v = 0, of_span[MERGE_AHEAD], fa, fb;
+        for (int span = first; span <= last; span += MERGE_AHEAD) {
+            UNROLL
+            for (int n = 0; n < MERGE_AHEAD; n++) {
+                int64_t at = part_at(s, row, head, span + n <= last ? span + n : last);
+                p[n] = {s.partials[2 * at], s.partials[2 * at + 1]};
+                of_span[n] = values[at * c.v_width + i];
+            }
+            UNROLL
+            for (int n = 0; n < MERGE_AHEAD; n++)
+                if (span + n <= last) {
+                    merge(&total, p[n], &fa, &fb);
+                    v = fmaf(v, fa, of_span[n] * fb);
+                }
         }
         finish(total, sinks.data ? (const float *)sinks.data + head : NULL, &fa, &fb);
         row_of(out, row)[head * c.v_width + i] = finished(v, fa, fb);

@@ -9,9 +9,10 @@ static int launch_norm(struct device *d, int32_t number)
     if (weight.data && weight.cols * weight.rows != s.width)
         s.weight_step = s.width;
     unsigned rows = (unsigned)device_rows(d, x.rows_kind), groups = (unsigned)s.groups;
-    if (s.width <= 512) // a warp a group
-        return launch(d, "norm", norm<1>, dim3(rows, (groups + NORM_WARPS - 1) / NORM_WARPS), dim3(32 * NORM_WARPS), 0, device_step(d), x, weight, bias, out, s);
-    return launch(d, "norm", norm<NORM_WARPS>, dim3(rows, groups), dim3(32 * NORM_WARPS), 0, device_step(d), x, weight, bias, out, s);
+    bool narrow = s.width <= 32 * NORM_HELD; // a warp a group
+    auto kernel = narrow ? norm<1, true> : s.width <= 32 * NORM_WARPS * NORM_HELD ? norm<NORM_WARPS, true> : norm<NORM_WARPS, false>;
+    dim3 grid(rows, narrow ? (groups + NORM_WARPS - 1) / NORM_WARPS : groups);
+    return launch(d, "norm", kernel, grid, dim3(32 * NORM_WARPS), 0, device_step(d), x, weight, bias, out, s);
 }
 
 extern const struct op_driver driver_norm;

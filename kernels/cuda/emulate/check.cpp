@@ -30,7 +30,7 @@ static float normal() { return std::normal_distribution<float>()(source); }
 
 static view floats(std::vector<float> &v, int64_t cols) { return {v.data(), INFER_DTYPE_F32, INFER_ROWS_BATCH, cols * 4, cols, 0, 1, 0}; }
 
-template <int WARPS>
+template <int WARPS, bool HELD>
 static void check_norm(int rows, int groups, int width)
 {
     std::vector<float> x(rows * groups * width), weight(width), out(x.size()), again(x.size());
@@ -46,7 +46,7 @@ static void check_norm(int rows, int groups, int width)
     s.rows = rows;
     norm_shape n = {width, groups, INFER_NORM_RMS, 0, 1e-5f};
     auto run = [&](uint64_t seed, std::vector<float> &to) {
-        return emulate::launch(dim3(rows + 1, (groups * WARPS + 7) / 8), dim3(256), seed, [&] { norm<WARPS>(&s, floats(x, groups * width), floats(weight, width), view(), floats(to, groups * width), n); });
+        return emulate::launch(dim3(rows + 1, (groups * WARPS + NORM_WARPS - 1) / NORM_WARPS), dim3(32 * NORM_WARPS), seed, [&] { norm<WARPS, HELD>(&s, floats(x, groups * width), floats(weight, width), view(), floats(to, groups * width), n); });
     };
     expect(!run(1, out) && !run(2, again), "norm: launch", 0);
     expect(distance(out, want) < 1e-6, "norm: relative L2", distance(out, want));
@@ -118,7 +118,7 @@ static void check_emulator()
 int main()
 {
     check_emulator();
-    check_norm<1>(3, 11, 96), check_norm<8>(2, 1, 4100);
+    check_norm<1, true>(3, 19, 96), check_norm<16, true>(2, 1, 4100), check_norm<16, false>(2, 1, 8200);
     check_select(5000, 1, 0, 0), check_select(300, 1, 3, 0), check_select(5000, 40, 0, 0), check_select(40, 40, 0, 3), check_select(70, 100, 5, 9);
     check_select(30000, 1000, 0, 20), check_select(9000, 300, 4, 5), check_select(9000, 40, 1, 0), check_select(5001, 7, 2, 3000);
     if (!failures)
