@@ -134,11 +134,6 @@ template <class Span, int TILES> __global__ void __launch_bounds__(32 * SEGMENTS
 }
 
 #define WIDE_WARPS 4
-#ifdef INFER_CUDA_EMULATE
-#define NO_UNROLL
-#else
-#define NO_UNROLL _Pragma("unroll 1")
-#endif
 
 // Dynamic shared memory of product_wide: the sums of the segments before.
 template <class Span> static constexpr int wide_shared() { return 4 * Span::wide_tiles * 32 * WIDE_WARPS * 4; }

@@ -12,6 +12,7 @@ static __device__ __forceinline__ void multiply_floats(const float *row, const f
 {
     for (int c = 0; c < FLOAT_COLUMNS; c++)
         acc[c] = 0;
+    NO_UNROLL // eight columns at a time keep enough loads under way
     for (int64_t i = lane; i < cols; i += 32) {
         float w = __ldg(row + i);
         for (int c = 0; c < FLOAT_COLUMNS; c++)

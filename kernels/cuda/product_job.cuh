@@ -5,6 +5,13 @@
 #include "math.cuh"
 #include "rows.cuh"
 
+// Of loops whose bodies would take too many registers side by side.
+#ifdef INFER_CUDA_EMULATE
+#define NO_UNROLL
+#else
+#define NO_UNROLL _Pragma("unroll 1")
+#endif
+
 // Which columns belong together, where the batch's rows are grouped by expert: made on the device.
 struct expert_tile {
     int32_t expert, first, count; // slots[first .. first + count)

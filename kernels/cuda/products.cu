@@ -165,13 +165,14 @@ static int launch_product(struct device *d, uint32_t dtype, const struct product
     }
 }
 
-// Columns (of the form) that meet one matrix, about. Wide blocks pay only where there are enough of them for the card.
+// Columns (of the form) that meet one matrix, about. Wide blocks pay only where there are enough of them for half of the card: narrower ones
+// split a row among their warps.
 static enum product_width width_for(const struct device *d, int64_t columns, int64_t rows, int64_t mats)
 {
     if (columns <= 8)
         return PRODUCT_NARROW;
     int64_t wide_blocks = (columns + 63) / 64 * ((rows + 63) / 64) * mats;
-    return columns <= 32 || wide_blocks < device_properties(d)->sms ? PRODUCT_MIDDLE : PRODUCT_WIDE;
+    return columns <= 32 || 2 * wide_blocks < device_properties(d)->sms ? PRODUCT_MIDDLE : PRODUCT_WIDE;
 }
 
 // What all of an op's launches share. form: of the input; the weights are set later.
@@ -214,16 +215,13 @@ static void set_weight(const struct device *d, const struct infer_op *op, int32_
     job->term_bytes = bytes / job->terms;
 }
 
-// One launch, with what it needs before: the input's form, and for experts the groups.
-static int run_product(struct device *d, int32_t number, int32_t weight, int32_t second, struct product_job job, bool again)
+// One launch, with what it needs before: for experts the groups, and where make says so the input's form.
+static int run_product(struct device *d, int32_t number, int32_t weight, int32_t second, struct product_job job, bool make)
 {
     const struct infer_plan *plan = device_plan(d);
     const struct infer_op *op = &plan->ops[number];
     const struct infer_tensor *t = &plan->tensors[weight];
-    enum form_kind kind = form_of(plan, op, weight);
-    int status = INFER_OK;
-    if (kind != FORM_NONE && (again || !form_is_there(plan, number, kind)))
-        status = make_form(d, op, kind);
+    int status = make ? make_form(d, op, form_of(plan, op, weight)) : INFER_OK;
     if (status != INFER_OK)
         return status;
     set_weight(d, op, weight, second, &job);
@@ -250,16 +248,18 @@ static int product_launch(struct device *d, int32_t number)
     const struct infer_op *op = &plan->ops[number];
     struct product_job job = job_of(d, op);
     int32_t second = second_weight(op);
+    enum form_kind kind = form_of(plan, op, op->in[1]);
+    bool make = kind != FORM_NONE && !form_is_there(plan, number, kind);
     job.gated = second >= 0;
     if (!two_launches(plan, op))
-        return run_product(d, number, op->in[1], second, job, false);
+        return run_product(d, number, op->in[1], second, job, make);
     int64_t groups = op->kind == INFER_OP_EXPERTS ? groups_bytes(most_rows(plan, INFER_ROWS_EXPERTS), plan->tensors[op->in[1]].mats) : 0;
     job.first = (float *)((uint8_t *)device_area(d, AREA_SCRATCH) + groups);
     job.gated = 0;
-    int status = run_product(d, number, op->in[1], -1, job, false);
+    int status = run_product(d, number, op->in[1], -1, job, make);
     job.gated = 2;
-    bool other_form = form_of(plan, op, op->in[1]) != form_of(plan, op, second);
-    return status != INFER_OK ? status : run_product(d, number, second, -1, job, other_form);
+    enum form_kind other = form_of(plan, op, second);
+    return status != INFER_OK ? status : run_product(d, number, second, -1, job, other != FORM_NONE && other != kind);
 }
 
 extern const struct op_driver driver_matmul, driver_heads, driver_experts;
