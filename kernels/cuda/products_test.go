@@ -150,3 +150,63 @@ func checkProducts(t *testing.T, dtype kernels.DType, cols, rows int64) {
 		require.LessOrEqualf(t, math.Sqrt(p.diff/p.norm), p.limit, "%s inputs", p.inputs)
 	}
 }
+
+// TestGatesOfTwoTypes holds gated products whose matrices are of different types, which are two launches, against the products of each matrix
+// alone: of matrices, and of experts.
+func TestGatesOfTwoTypes(t *testing.T) {
+	useLibrary(t)
+	for _, types := range [][2]string{{"Q4_K", "Q6_K"}, {"F16", "Q8_0"}, {"Q8_0", "F32"}, {"F32", "BF16"}} {
+		t.Run(types[0]+" and "+types[1], func(t *testing.T) { checkGates(t, types) })
+	}
+}
+
+func checkGates(t *testing.T, types [2]string) {
+	const cols, rows, experts, used = 256, 20, 4, 2
+	r := &recording{t: t, Plan: kernels.NewPlan(), random: rand.New(rand.NewPCG(5, 9))}
+	x := r.rows(cols)
+	ids, _ := r.Route(r.rows(experts), kernels.RouteSpec{Gating: kernels.GateSoftmax, Used: used, Scale: 1, Bias: none})
+	var gated, gates, ups [2]kernels.Ref // of matrices, of experts
+	spec := kernels.NoEpilogue
+	spec.Act = kernels.ActSiLU
+	for i, mats := range []int64{1, experts} {
+		var w [2]kernels.Ref
+		for k, name := range types {
+			dtype, err := kernels.ParseDType(name)
+			require.NoError(t, err)
+			w[k] = r.weight(dtype, cols, rows, mats)
+		}
+		multiply := func(w kernels.Ref, s kernels.MatMulSpec) kernels.Ref {
+			if mats == 1 {
+				return r.MatMul(x, w, s)
+			}
+			return r.Experts(x, w, ids, s)
+		}
+		gates[i], ups[i] = multiply(w[0], spec), multiply(w[1], kernels.NoEpilogue)
+		both := spec
+		both.Up = w[1]
+		gated[i] = multiply(w[0], both)
+	}
+	r.SetLogits(r.Wanted(gates[0]))
+	require.NoError(t, r.Finish(kernels.Limits{MaxRows: trialRows, MaxWanted: trialRows, CacheDType: kernels.F32, KeepActivations: true}))
+	card := openCard(t, kernels.DeviceOptions{})
+	t.Cleanup(card.Close)
+	require.NoError(t, card.Prepare(r.Plan, [][]byte{r.data}))
+	for _, n := range []int{1, 5, 40} {
+		b := &kernels.Batch{SequenceCount: 1, TablePages: 1, Wanted: []int32{0}}
+		for i := range n {
+			b.IDs, b.Positions = append(b.IDs, int32(i)), append(b.Positions, int32(i))
+			b.Sequences, b.Types = append(b.Sequences, 0), append(b.Types, 0)
+		}
+		_, err := card.Run(b)
+		require.NoError(t, err)
+		for i, a := range []int{1, used} {
+			for row := range n * a {
+				want := card.ReadActivation(gates[i], row)
+				for j, u := range card.ReadActivation(ups[i], row) {
+					want[j] *= u
+				}
+				require.Equalf(t, want, card.ReadActivation(gated[i], row), "%d rows, row %d of %d a token", n, row, a)
+			}
+		}
+	}
+}
