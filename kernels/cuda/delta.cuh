@@ -64,6 +64,7 @@ static __device__ __forceinline__ float delta_step(float *h, const struct column
 __global__ void __launch_bounds__(COLUMN_THREADS, 2) delta(const struct step *step, struct delta_inputs in, struct view out, struct cache_view c, struct delta_shape d)
 {
     __shared__ struct delta_rows rows;
+    __shared__ float held[GATHERED_ROWS][COLUMN_THREADS]; // v
     if ((int32_t)blockIdx.y >= step->sequence_count)
         return;
     struct segment s = segment_of(step, c, (int32_t)blockIdx.y);
@@ -77,9 +78,10 @@ __global__ void __launch_bounds__(COLUMN_THREADS, 2) delta(const struct step *st
     for (int32_t first = 0, together = gathered_rows(parts); first < s.rows; first += together) {
         int count = s.rows - first < together ? s.rows - first : together;
         __syncthreads(); // the last rows' inputs are no longer read
+        hold_values(held, in.v, s.first + first, count, value, inside);
         gather_delta(&rows, in, d, parts, head, s.first + first, count);
         for (int t = 0; t < count; t++) {
-            float y = delta_step(h, own, rows, t, inside ? row_of(in.v, s.first + first + t)[value] : 0.0f);
+            float y = delta_step(h, own, rows, t, held[t][threadIdx.x]);
             if (inside && own.part == 0)
                 row_of(out, s.first + first + t)[value] = y * d.factor;
             int32_t slot = slot_after(s, first + t);

@@ -11,7 +11,7 @@ struct head_scan_inputs {
 // grid: (heads x column_blocks, sequences), block: 256
 __global__ void __launch_bounds__(COLUMN_THREADS, 2) head_scan(const struct step *step, struct head_scan_inputs in, struct view out, struct cache_view c, int heads, int groups, int states)
 {
-    __shared__ __align__(16) float b[GATHERED], projection[GATHERED], widths[GATHERED_ROWS], decays[GATHERED_ROWS];
+    __shared__ __align__(16) float b[GATHERED], projection[GATHERED], widths[GATHERED_ROWS], decays[GATHERED_ROWS], held[GATHERED_ROWS][COLUMN_THREADS];
     if ((int32_t)blockIdx.y >= step->sequence_count)
         return;
     struct segment s = segment_of(step, c, (int32_t)blockIdx.y);
@@ -25,6 +25,7 @@ __global__ void __launch_bounds__(COLUMN_THREADS, 2) head_scan(const struct step
     for (int32_t first = 0, together = gathered_rows(parts); first < s.rows; first += together) {
         int count = s.rows - first < together ? s.rows - first : together, group = head / (heads / groups);
         __syncthreads(); // the last rows' inputs are no longer read
+        hold_values(held, in.x, s.first + first, count, value, inside);
         gather_rows(b, in.b, s.first + first, count, (int64_t)group * states, parts, states);
         gather_rows(projection, in.c, s.first + first, count, (int64_t)group * states, parts, states);
         if ((int)threadIdx.x < count) {
@@ -34,7 +35,7 @@ __global__ void __launch_bounds__(COLUMN_THREADS, 2) head_scan(const struct step
         }
         __syncthreads();
         for (int t = 0; t < count; t++) {
-            float x = inside ? row_of(in.x, s.first + first + t)[value] : 0.0f, input = widths[t] * x, sum = 0, decay = decays[t];
+            float x = held[t][threadIdx.x], input = widths[t] * x, sum = 0, decay = decays[t];
             const float *own_b = b + gathered_at(parts, t, own.part * COLUMN_ROWS), *own_c = projection + gathered_at(parts, t, own.part * COLUMN_ROWS);
             UNROLL
             for (int i = 0; i < COLUMN_ROWS; i++) {

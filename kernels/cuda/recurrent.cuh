@@ -98,6 +98,15 @@ static __device__ __forceinline__ void gather_rows(float *to, const struct view 
     }
 }
 
+// Reads a thread's own value of each of the rows at once, so that a row does not wait for memory.
+static __device__ __forceinline__ void hold_values(float (*held)[COLUMN_THREADS], const struct view &from, int64_t first, int count, int64_t value, bool inside)
+{
+    UNROLL
+    for (int t = 0; t < GATHERED_ROWS; t++)
+        if (t < count)
+            held[t][threadIdx.x] = inside ? row_of(from, first + t)[value] : 0.0f;
+}
+
 // Blocks that a head's columns take.
 static inline unsigned column_blocks(int64_t width, int64_t rows)
 {

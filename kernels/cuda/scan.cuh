@@ -29,11 +29,16 @@ __global__ void __launch_bounds__(SCAN_THREADS, 8) scan(const struct step *step,
         decay_of[i] = a[i * channels];
     }
     const float *from = s.read; // STATES 0: where the state lies
+    float next_x = s.rows ? row_of(in.x, s.first)[channel] : 0.0f, next_step = s.rows ? row_of(in.dt, s.first)[channel] : 0.0f; // read a row ahead
     for (int32_t t = 0; t < s.rows; t++) {
         int32_t slot = slot_after(s, t);
         float *to = slot_of(c, slot >= 0 ? slot : s.slots[0]);
         const float *b = row_of(in.b, s.first + t), *projection = row_of(in.c, s.first + t);
-        float x = row_of(in.x, s.first + t)[channel], width = softplus_of(row_of(in.dt, s.first + t)[channel]), input = width * x, sum = 0;
+        float x = next_x, width = softplus_of(next_step), input = width * x, sum = 0;
+        if (t + 1 < s.rows) {
+            next_x = row_of(in.x, s.first + t + 1)[channel];
+            next_step = row_of(in.dt, s.first + t + 1)[channel];
+        }
         UNROLL
         for (int i = 0; i < STATES; i++) {
             h[i] = scan_state(h[i], width, input, decay_of[i], b[i]);
