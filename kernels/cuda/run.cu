@@ -65,7 +65,7 @@ static int32_t rounded(int32_t n, int32_t most)
     return n == 0 ? 0 : up < most ? up : most;
 }
 
-#define SHAPE_POSITIONS 1024
+#define SHAPE_POSITIONS 256 // attention's spans
 
 // The shape that a batch shares with others.
 static struct shape shared_shape(const struct device *d)

@@ -47,7 +47,6 @@ var mixes = []mix{
 // time they take, and on the card each has memory of its own.
 type model struct {
 	plan *kernels.Plan
-	data []byte
 
 	weightBytes, multiplyAdds int64 // that a token reads, and takes
 	at                        int64
