@@ -29,8 +29,10 @@ struct product_job {
     int32_t terms;         // rows of the form that add up to a column of the result
     const struct step *step;
     int32_t rows_kind;     // of the result's rows, where they are not grouped
-    const struct expert_tile *tiles; // NULL: not grouped
+    int32_t grouped;       // by expert
+    const struct expert_tile *tiles; // NULL: the batch is one row, whose slots are tiles of their own
     const int32_t *slots, *tile_count;
+    const int32_t *ids;    // of that row
     int32_t slots_a_row;   // of grouped rows: slot s reads row s / slots_a_row
     const float *bias[2];  // [mats][rows], or NULL
     struct view residual, out;
@@ -60,7 +62,9 @@ struct columns {
 
 static __device__ __forceinline__ struct columns columns_of(const struct product_job &job, int most)
 {
-    if (job.tiles) {
+    if (job.grouped) {
+        if (!job.tiles)
+            return {job.ids[blockIdx.x], (int32_t)blockIdx.x, 1};
         if ((int)blockIdx.x >= *job.tile_count)
             return {0, 0, 0};
         struct expert_tile t = job.tiles[blockIdx.x];
@@ -70,15 +74,15 @@ static __device__ __forceinline__ struct columns columns_of(const struct product
     return {(int32_t)blockIdx.z, first, all - first < most ? all - first : most};
 }
 
-static __device__ __forceinline__ int32_t result_row(const struct product_job &job, const struct columns &c, int i) { return job.tiles ? job.slots[c.first + i] : c.first + i; }
+static __device__ __forceinline__ int32_t result_row(const struct product_job &job, const struct columns &c, int i) { return job.slots ? job.slots[c.first + i] : c.first + i; }
 
 // The form's row of column i, which counts terms; columns past the end read the last one, for nothing.
 static __device__ __forceinline__ const uint8_t *form_row(const struct product_job &job, const struct columns &c, int i)
 {
     int last = c.count * job.terms - 1;
     i = i < last ? i : last;
-    int64_t row = job.tiles ? job.slots[c.first + i / job.terms] / job.slots_a_row : c.first + i / job.terms;
-    return job.x + row * job.row_bytes + (job.tiles ? 0 : c.mat * job.head_bytes) + i % job.terms * job.term_bytes;
+    int64_t row = result_row(job, c, i / job.terms) / job.slots_a_row;
+    return job.x + row * job.row_bytes + (job.grouped ? 0 : c.mat * job.head_bytes) + i % job.terms * job.term_bytes;
 }
 
 // v = factor (y + bias); v = act(v) [* (y2 + bias2)]; out = v + residual
@@ -99,7 +103,7 @@ static __device__ __forceinline__ void finish(const struct product_job &job, con
         v = act_of(job.act, v, job.p1, job.p2);
     if (job.residual.data)
         v += row_of(job.residual, to)[row];
-    row_of(job.out, to)[(job.tiles ? 0 : (int64_t)c.mat * job.out_step) + row] = v;
+    row_of(job.out, to)[(job.grouped ? 0 : (int64_t)c.mat * job.out_step) + row] = v;
 }
 
 #endif

@@ -215,6 +215,25 @@ static void set_weight(const struct device *d, const struct infer_op *op, int32_
     job->term_bytes = bytes / job->terms;
 }
 
+// Groups the batch's slots by expert. Of one row, every slot is a tile of its own.
+static int group(struct device *d, const struct infer_op *op, int64_t experts, int most, struct product_job *job, struct product_grid *grid)
+{
+    int64_t slots = device_rows(d, INFER_ROWS_EXPERTS);
+    struct view ids = device_view(d, op->in[3]);
+    job->grouped = 1;
+    if (device_rows(d, INFER_ROWS_BATCH) == 1) {
+        job->ids = (const int32_t *)ids.data;
+        grid->tiles = (int32_t)slots;
+        return INFER_OK;
+    }
+    uint8_t *area = (uint8_t *)device_area(d, AREA_SCRATCH);
+    struct expert_tile *tiles = (struct expert_tile *)(area + aligned(4 * slots));
+    int32_t *count = (int32_t *)((uint8_t *)tiles + aligned((int64_t)sizeof *tiles * most_expert_tiles(slots, experts, 8)));
+    grid->tiles = (int32_t)most_expert_tiles(slots, experts, most);
+    job->tiles = tiles, job->slots = (int32_t *)area, job->tile_count = count;
+    return launch(d, "group_experts", group_experts, dim3((unsigned)experts), dim3(256), 0, device_step(d), ids, (int)experts, most, (int32_t *)area, tiles, count);
+}
+
 // One launch, with what it needs before: for experts the groups, and where make says so the input's form.
 static int run_product(struct device *d, int32_t number, int32_t weight, int32_t second, struct product_job job, bool make)
 {
@@ -229,16 +248,10 @@ static int run_product(struct device *d, int32_t number, int32_t weight, int32_t
     enum product_width width = width_for(d, columns, t->rows * (second >= 0 ? 2 : 1), op->kind == INFER_OP_EXPERTS ? t->mats : heads_of(op));
     int most = block_columns(t->dtype, width) / job.terms;
     struct product_grid grid = {(int32_t)((rows + most - 1) / most), heads_of(op), width};
-    if (op->kind == INFER_OP_EXPERTS) {
-        uint8_t *area = (uint8_t *)device_area(d, AREA_SCRATCH);
-        struct expert_tile *tiles = (struct expert_tile *)(area + aligned(4 * rows));
-        int32_t *count = (int32_t *)((uint8_t *)tiles + aligned((int64_t)sizeof *tiles * most_expert_tiles(rows, t->mats, 8)));
-        grid.tiles = (int32_t)most_expert_tiles(rows, t->mats, most);
-        job.tiles = tiles, job.slots = (int32_t *)area, job.tile_count = count;
-        status = launch(d, "group_experts", group_experts, dim3((unsigned)t->mats), dim3(256), 0, device_step(d), device_view(d, op->in[3]), (int)t->mats, most, (int32_t *)area, tiles, count);
-        if (status != INFER_OK)
-            return status;
-    }
+    if (op->kind == INFER_OP_EXPERTS)
+        status = group(d, op, t->mats, most, &job, &grid);
+    if (status != INFER_OK)
+        return status;
     return launch_product(d, t->dtype, job, grid, t->stride);
 }
 
