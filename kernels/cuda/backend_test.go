@@ -11,6 +11,8 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/infer-go/infer/engine"
+	"github.com/infer-go/infer/internal/fixtures"
 	"github.com/infer-go/infer/kernels"
 )
 
@@ -185,4 +187,30 @@ func TestBenchmark(t *testing.T) {
 		}
 	}
 	assert.Equal(t, 3, measured)
+}
+
+// A model that does not fit the card is refused where the card was asked for, and computed by the CPU, which says so, where the choice was left.
+func TestChoiceOfDevice(t *testing.T) {
+	if !emulated() {
+		t.Skip("the memory of a card cannot be chosen")
+	}
+	useLibrary(t)
+	c := readCase(t, filepath.Join(fixtures.Path(t, "conformance", "cases"), "llama"))
+	open := func(device string) (*engine.Engine, error) {
+		return engine.Open(c.model, engine.Options{Device: device, Context: 64, Threads: 1, StepRows: 16})
+	}
+	e, err := open("auto")
+	require.NoError(t, err)
+	assert.False(t, e.OnCPU())
+	assert.Empty(t, e.Note())
+	assert.Contains(t, e.Device(), "emulated")
+	require.NoError(t, e.Close())
+	t.Setenv("INFER_EMULATED_MEMORY", "1000000")
+	_, err = open("cuda")
+	require.ErrorIs(t, err, kernels.ErrMemory)
+	e, err = open("auto")
+	require.NoError(t, err)
+	defer e.Close()
+	assert.True(t, e.OnCPU())
+	assert.Contains(t, e.Note(), "MiB of the card's memory")
 }
