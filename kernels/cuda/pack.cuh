@@ -1,4 +1,4 @@
-// pack.cuh - from rows as they lie in the file to the layout of forms.cuh, and for F16 and BF16 weights to that of product_half.cuh.
+// pack.cuh - from rows as they lie in the file to the layout of forms.cuh, and for F16 and BF16 weights to that of product_halves.cuh.
 #ifndef INFER_CUDA_PACK_CUH
 #define INFER_CUDA_PACK_CUH
 

@@ -7,7 +7,7 @@
 //
 // product_split: few columns. A block has one tile of rows; each warp takes a segment, reads it as one stream, and the segments' sums meet in
 // shared memory. product_wide: many columns. A warp has a tile of rows and walks all segments; the columns lie in shared memory.
-// A gated op's second matrix is the second half of a block's warps.
+// Of a gated op's two matrices, a warp of product_split reads one after the other; in product_wide half of the warps have the second.
 #ifndef INFER_CUDA_PRODUCT_CUH
 #define INFER_CUDA_PRODUCT_CUH
 
@@ -138,6 +138,26 @@ template <class Span, int TILES> __global__ void __launch_bounds__(32 * SEGMENTS
 // Dynamic shared memory of product_wide: the sums of the segments before.
 template <class Span> static constexpr int wide_shared() { return 4 * Span::wide_tiles * 32 * WIDE_WARPS * 4; }
 
+// Adds terms and finishes the results of a warp's tile. total: the thread's own sums; second: of the gate's partner, [column][row], whose rows of
+// this tile begin at from.
+template <class Span>
+static __device__ __forceinline__ void finish_wide(const struct product_job &job, const struct columns &c, const float *total, const float (*second)[WIDE_WARPS / 2 * TILE_HEIGHT], int tile, int from, int g, int t)
+{
+    NO_UNROLL
+    for (int at = 0; at < 4 * Span::wide_tiles; at++) {
+        int n = at / 4, i = at % 4, row = g + 8 * (i / 2), column = 8 * n + 2 * t + i % 2;
+        float y = total[at * 32 * WIDE_WARPS];
+        if (job.terms == 2) {
+            if (i % 2)
+                continue;
+            y += total[(at + 1) * 32 * WIDE_WARPS];
+            column /= 2;
+        }
+        if (tile * TILE_HEIGHT + row < job.rows && column < c.count)
+            finish_scaled<Span>(job, c, column, tile * TILE_HEIGHT + row, y, job.w[1] ? second[column][from + row] : 0.0f);
+    }
+}
+
 // grid: (column tiles, groups of row tiles, matrices), block: 128. Gated: half of the warps have the second matrix.
 template <class Span> __global__ void __launch_bounds__(32 * WIDE_WARPS, 3) product_wide(struct product_job job)
 {
@@ -205,21 +225,7 @@ template <class Span> __global__ void __launch_bounds__(32 * WIDE_WARPS, 3) prod
     }
     if (which == 1)
         return;
-    NO_UNROLL
-    for (int n = 0; n < TILES; n++)
-        NO_UNROLL
-        for (int i = 0; i < 4; i++) {
-            int row = tile * TILE_HEIGHT + g + 8 * (i / 2), column = 8 * n + 2 * t + i % 2;
-            float y = total[(4 * n + i) * 32 * WIDE_WARPS];
-            if (job.terms == 2) {
-                if (i % 2)
-                    continue;
-                y += total[(4 * n + i + 1) * 32 * WIDE_WARPS];
-                column /= 2;
-            }
-            if (row < job.rows && column < c.count)
-                finish_scaled<Span>(job, c, column, row, y, job.w[1] ? second[column][warp % height * TILE_HEIGHT + g + 8 * (i / 2)] : 0.0f);
-        }
+    finish_wide<Span>(job, c, total, second, tile, warp % height * TILE_HEIGHT, g, t);
 }
 
 #endif
