@@ -8,9 +8,9 @@ import (
 
 // The CPU does not select, and says so.
 func TestKeepOnCPU(t *testing.T) {
-	d := pagedDevice(t)
+	d := predictorDevice(t, DeviceOptions{Threads: 1})
 	assert.False(t, d.Selects())
-	b := rowsFrom(0, []int32{0}, 0, 0)
+	b := rowsFrom(0, []int32{0}, 0)
 	b.Keep, b.AlsoFirst = []int32{1}, []int32{0, 0}
 	_, err := d.Run(b)
 	assert.ErrorIs(t, err, ErrInvalid)
