@@ -6,7 +6,7 @@ PROMPT  ?= Write two sentences about the sea.
 SOURCES := $(shell find . -name '*.go' -o -name '*.c' -o -name '*.h' -o -name '*.jinja' | grep -v '^./bin')
 FUZZTIME ?= 30s
 
-.PHONY: all run test race bench fuzz lint asan arm llamacpp cuda golden clean help
+.PHONY: all run test race bench fuzz lint asan arm llamacpp cuda cuda-programs cuda-check cuda-bench golden clean help
 
 all: $(BIN) ## build bin/infer
 
@@ -48,16 +48,33 @@ llamacpp: ## build bin/infer-llamacpp, which runs what is not native through an 
 		$(GO) test -tags llamacpp -count=1 ./engine/llamacpp ./engine/verify ./cmd/infer && \
 		$(GO) test -tags llamacpp -count=1 -run 'Foreign|Trace|Backend' ./engine
 
-# NVCC and CUDA_ARCHITECTURES choose the compiler and what it compiles for. Each kernel's registers, spills and shared memory are printed and kept under limits.
-NVCC ?= nvcc
-CUDA_ARCHITECTURES ?= 80 90a 120
-cuda: ## compile the CUDA kernels for CUDA_ARCHITECTURES, warnings and register spills as errors, then test them in the emulator
-	@command -v $(NVCC) >/dev/null || { echo "make cuda needs NVIDIA's compiler: install nvcc 13.0 and put it on PATH, or set NVCC"; exit 1; }
+# NVCC and CUDA_ARCHITECTURES choose the compiler and the cards; unless told, this machine's card ("native"), or all where there is none. Each kernel's registers, spills and shared memory are printed and kept under limits.
+# An nvcc that pip installed has its libraries in lib, where the host's linker is sent.
+NVCC ?= $(or $(shell command -v nvcc),nvcc)
+CUDA_ARCHITECTURES ?= $(if $(shell command -v nvidia-smi),native,80 86 89 90a 100 120)
+CUDA_JOBS ?= $(shell nproc 2>/dev/null || echo 4)
+empty :=
+space := $(empty) $(empty)
+cuda: ## build bin/libinfer_cuda.so for CUDA_ARCHITECTURES, warnings and register spills as errors
+	@command -v $(NVCC) >/dev/null || { echo "make cuda needs NVIDIA's compiler: install nvcc 13.0 (pip install 'cuda-toolkit[nvcc]==13.0.*') and put it on PATH, or set NVCC"; exit 1; }
+	@command -v cmake >/dev/null || { echo "make cuda needs cmake 3.24 or newer"; exit 1; }
 	@mkdir -p bin/cuda
-	@set -e; for a in $(CUDA_ARCHITECTURES); do echo "== sm_$$a"; \
-		$(NVCC) -std=c++17 -arch=sm_$$a -Werror all-warnings -Xptxas -v -cubin -o bin/cuda/sm_$$a.cubin kernels/cuda/kernels.cu >bin/cuda/sm_$$a.log 2>&1 || \
-			{ cat bin/cuda/sm_$$a.log; exit 1; }; awk -f kernels/cuda/limits.awk bin/cuda/sm_$$a.log; done
-	$(GO) test -count=1 ./kernels/cuda/
+	@export CUDACXX="$$(command -v $(NVCC))"; root="$$(dirname "$$(dirname "$$(readlink -f "$$CUDACXX")")")"; export LIBRARY_PATH="$$root/lib64:$$root/lib:$$LIBRARY_PATH"; \
+		cmake -S kernels/cuda -B bin/cuda/build -DCMAKE_CUDA_ARCHITECTURES="$(subst $(space),;,$(strip $(CUDA_ARCHITECTURES)))" >bin/cuda/configure.log || { cat bin/cuda/configure.log; exit 1; }; \
+		cmake --build bin/cuda/build -j $(CUDA_JOBS) >bin/cuda/build.log 2>&1 || { cat bin/cuda/build.log; exit 1; }
+	@awk -f kernels/cuda/limits.awk bin/cuda/build.log
+	@cp bin/cuda/build/libinfer_cuda.so bin/libinfer_cuda.so
+
+# What a machine with a card needs, which may have neither Go nor nvcc: the library, and the tests and the benchmark as programs.
+cuda-programs: cuda ## build the checks and the benchmark that run on a machine with a card
+	$(GO) test -c -o bin/cuda/check.test ./kernels/cuda
+	$(GO) build -o bin/cuda/bench ./kernels/cuda/bench
+
+cuda-check: cuda-programs ## check every kernel on this machine's card, and under compute-sanitizer where that is installed
+	kernels/cuda/check.sh
+
+cuda-bench: cuda-programs ## measure this machine's card: its peaks, then decode and prefill of model shapes
+	kernels/cuda/bench.sh
 
 golden: $(BIN) ## answers and perplexity of two real models against llama.cpp's, frozen in testdata/golden
 	$(BIN) pull smollm2:135m
@@ -90,4 +107,4 @@ clean: ## remove what was built
 	rm -rf bin
 
 help: ## this list
-	@grep -E '^[a-z]+:.*##' Makefile | sed -E 's/:.*## /\t/' | sort
+	@grep -E '^[a-z-]+:.*##' Makefile | sed -E 's/:.*## /\t/' | sort

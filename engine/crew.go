@@ -94,7 +94,7 @@ func (c *crew) see(h *hand) {
 // a goroutine that reports to the loop, and the result is false.
 func (b *branch) follow(h handover) bool {
 	c := &b.choose
-	if h.copy {
+	if h.copy && h.kept == nil { // few logits are chosen from at once
 		c.logits = append(c.logits[:0], h.logits...)
 		h.logits = c.logits
 		b.apart(func() {

@@ -22,4 +22,13 @@ type device interface {
 	Timing() map[kernels.OpKind]int64
 }
 
-var _ device = (*kernels.Device)(nil)
+// selecting is a device that can return the few logits of a row that decide what is chosen.
+type selecting interface {
+	Selects() bool
+	Kept(w, n int) []kernels.Kept
+}
+
+var (
+	_ device    = (*kernels.Device)(nil)
+	_ selecting = (*kernels.Device)(nil)
+)

@@ -75,6 +75,9 @@ func hintForeign(err error) error {
 // states hold, is its own affair.
 func (e *Engine) openForeign() error {
 	o := &e.options
+	if o.Device != "" && o.Device != DeviceAuto && o.Device != DeviceCPU {
+		return fmt.Errorf("device %q: llama.cpp chooses its own", o.Device)
+	}
 	if o.CacheType == "q8_0" {
 		return errors.New("cache type q8_0: llama.cpp's cache is f16 or f32 here")
 	}

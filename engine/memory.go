@@ -13,7 +13,7 @@ func (e *Engine) sizeCache(t kernels.DType) ([]cache.Kind, error) {
 	d := cache.Demand{Sequences: o.Sequences, Context: e.context, StepRows: o.StepRows}
 	if o.Cache != "" {
 		var err error
-		if d.Budget, err = cache.ParseBudget(o.Cache, cache.AvailableMemory); err != nil {
+		if d.Budget, err = cache.ParseBudget(o.Cache, e.availableMemory); err != nil {
 			return nil, err
 		}
 	}

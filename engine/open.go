@@ -27,7 +27,8 @@ type Options struct {
 	Context   int    // tokens a sequence can have; 0: the model's own length, at most DefaultContext
 	Sequences int    // answers that are generated at the same time at most; 0: DefaultSequences
 	Cache     string // memory of the cache, as "2GiB" or "40%" of what is available; empty: room for Sequences of full length
-	Threads   int    // 0: one for each of CPUs, or a physical core
+	Device    string // "cpu", "cuda", one of several cards as "cuda:1", or "auto": a GPU that takes the model, else the CPU; empty: $INFER_DEVICE, else auto
+	Threads   int    // of the CPU; 0: one for each of CPUs, or a physical core
 	CPUs      string // processors that threads are bound to: "0-3,8", "cores", "big" (cores of the fastest kind) or "node0"; empty: the system moves them. Linux only
 	Variant   string // instruction set ("amx", "avx512bf16", "avx512", "avx2", "neon", "ref"); empty: $INFER_CPU, else the best
 	CacheType string // "f16", "q8_0" (half the memory, less exact) or "f32"; empty: f16, for embeddings f32
@@ -85,6 +86,7 @@ type Engine struct {
 	observer *observer // of a traced foreign device, else nil
 
 	path, description, variant, quantization string
+	note                                     string // see Note
 	threads                                  int
 	loadTime                                 time.Duration
 
@@ -135,6 +137,12 @@ func (e *Engine) open() error {
 	if e.backend == BackendLlamaCPP {
 		return e.openForeign()
 	}
+	return e.openNative()
+}
+
+// plan records the model's plan, lays it out for the device, and reads the vocabulary.
+func (e *Engine) plan() error {
+	o := &e.options
 	model, err := arch.Record(e.file, arch.Options{Context: o.Context, DefaultContext: DefaultContext, Pooling: arch.Pooling(o.Pooling), Predictor: o.wantsPredictor()})
 	if err != nil {
 		return hintForeign(err)
@@ -154,10 +162,8 @@ func (e *Engine) open() error {
 	if err := model.Plan.Finish(limits); err != nil {
 		return fmt.Errorf("%s: %w", e.file.Paths[0], err)
 	}
-	if e.text, err = newText(e.file, model.Vocab, o); err != nil {
-		return err
-	}
-	return e.openDevice()
+	e.text, err = newText(e.file, model.Vocab, o)
+	return err
 }
 
 func (o *Options) check() error {
@@ -235,27 +241,6 @@ func (o *Options) cpus() ([]int, error) {
 		return nil, fmt.Errorf("CPUs %q: %w", o.CPUs, err)
 	}
 	return topology.Choose(machine, o.CPUs)
-}
-
-func (e *Engine) openDevice() error {
-	o := &e.options
-	cpus, err := o.cpus()
-	if err != nil {
-		return err
-	}
-	device, err := kernels.OpenCPU(kernels.DeviceOptions{Threads: o.Threads, CPUs: cpus, Repack: !o.NoRepack, RoundF16: o.RoundF16, Variant: o.Variant, Mapped: e.file.Mapped(), FailNth: o.FailNth})
-	if err != nil {
-		return err
-	}
-	e.device = device
-	parts := make([][]byte, len(e.file.Paths))
-	for i := range parts {
-		parts[i] = e.file.Part(i)
-	}
-	if err := device.Prepare(e.model.Plan, parts); err != nil {
-		return fmt.Errorf("%s: %w", e.file.Paths[0], err)
-	}
-	return nil
 }
 
 // Close ends running requests with [ErrClosed] after the step that is being computed, and frees everything. It is idempotent.

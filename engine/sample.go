@@ -5,6 +5,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/infer-go/infer/kernels"
 	"github.com/infer-go/infer/sampler"
 	"github.com/infer-go/infer/tokenizer"
 )
@@ -14,8 +15,14 @@ type handover struct {
 	logits []float32 // [len(drafts)+1] rows, stride apart, valid until the next step
 	stride int
 	drafts []int32 // the tokens that were guessed to follow; row i+1 holds if drafts[i] is chosen after row i
+	kept   []row   // of each row the logits that decide it, in place of logits; nil: all logits are there
 	copy   bool    // the sampler is slow: the logits are to be copied, so that the next step need not wait for it
 }
+
+// row is what a device that selects returns of a row of logits.
+type row []kernels.Kept
+
+func (r row) at(i int) (id int32, logit float32) { return r[i].ID, r[i].Logit }
 
 // chooser turns logits into tokens and their text. It belongs to whoever has the branch in hand.
 type chooser struct {
@@ -29,6 +36,7 @@ type chooser struct {
 	observe    func(choice int, logits []float32)
 
 	logits []float32     // copied ones
+	kept   []row         // room for a handover's
 	took   time.Duration // by the sampler, the last time
 	chosen []int32       // of the last handover
 	events []Token
@@ -64,11 +72,7 @@ func (c *chooser) tryFollow(choice int, h handover) (err error) {
 func (c *chooser) follow(choice int, h handover) error {
 	c.chosen, c.events = c.chosen[:0], c.events[:0]
 	for i := range len(h.drafts) + 1 {
-		row := h.logits[i*h.stride:][:c.vocab]
-		if c.observe != nil {
-			c.observe(choice, row)
-		}
-		t, err := c.sampler.Sample(row)
+		t, err := c.choose(choice, h, i)
 		if err != nil {
 			return err
 		}
@@ -79,6 +83,18 @@ func (c *chooser) follow(choice int, h handover) error {
 		}
 	}
 	return nil
+}
+
+// choose samples from a row of a handover.
+func (c *chooser) choose(choice int, h handover, i int) (sampler.Token, error) {
+	if h.kept != nil {
+		return c.sampler.SampleKept(len(h.kept[i]), h.kept[i].at)
+	}
+	row := h.logits[i*h.stride:][:c.vocab]
+	if c.observe != nil {
+		c.observe(choice, row)
+	}
+	return c.sampler.Sample(row)
 }
 
 // accept turns a chosen token into what the caller gets.

@@ -206,6 +206,7 @@ func (l *loop) compute(s schedule.Step) bool {
 		}
 	}
 	b := l.fill(l.parts)
+	l.askKept(b)
 	before := time.Now()
 	logits, err := l.engine.device.Run(b)
 	now := time.Now()
@@ -289,9 +290,9 @@ func (l *loop) deliver(logits []float32) {
 			continue
 		}
 		rows := logits[at*stride : (at+p.wanted-1)*stride+l.engine.model.Vocab]
-		at += p.wanted
 		b := p.branch
-		h := handover{logits: rows, stride: stride, drafts: b.tokens[len(b.tokens)-b.drafted:]}
+		h := handover{logits: rows, stride: stride, drafts: b.tokens[len(b.tokens)-b.drafted:], kept: l.keptRows(b, at, p.wanted)}
+		at += p.wanted
 		l.hand(b, h)
 		if j := b.job; !j.fanned { // the prompt is complete: every answer begins with this row
 			j.fanned = true
@@ -326,6 +327,7 @@ const slowSampler = 2 * time.Millisecond
 func (l *loop) fill(parts []part) *kernels.Batch {
 	b := &l.batch
 	b.IDs, b.Positions, b.Sequences, b.Wanted = b.IDs[:0], b.Positions[:0], b.Sequences[:0], b.Wanted[:0]
+	b.Keep, b.AlsoFirst, b.Also = b.Keep[:0], b.AlsoFirst[:0], b.Also[:0]
 	b.SequenceCount = len(parts)
 	l.tables = l.tables[:0]
 	for i := range parts {

@@ -7,7 +7,8 @@
 
 #include <stdint.h>
 
-#if defined(__GNUC__)
+#if defined(INFER_TABLE)
+#elif defined(__GNUC__)
 #define INFER_TABLE __attribute__((unused))
 #else
 #define INFER_TABLE

@@ -38,7 +38,7 @@ print("// first. Each table is static: a file pays only for those that it uses."
 print("#ifndef INFER_CODEBOOKS_H")
 print("#define INFER_CODEBOOKS_H")
 print("\n#include <stdint.h>")
-print("\n#if defined(__GNUC__)\n#define INFER_TABLE __attribute__((unused))\n#else\n#define INFER_TABLE\n#endif")
+print("\n#if defined(INFER_TABLE)\n#elif defined(__GNUC__)\n#define INFER_TABLE __attribute__((unused))\n#else\n#define INFER_TABLE\n#endif")
 T = "INFER_TABLE "
 table(T + "int8_t", "infer_codebook_iq4", list(q.IQ4_NL.kvalues), "{}", 16, "IQ4_NL and IQ4_XS")
 table(T + "int8_t", "infer_codebook_fp4", list(q.MXFP4.kvalues), "{}", 16, "MXFP4 and NVFP4: E2M1 numbers, doubled")

@@ -244,7 +244,7 @@ const struct infer_backend *infer_cpu_backend(void)
 {
     static const struct infer_backend backend = {
         INFER_ABI, "cpu", cpu_open, cpu_close, cpu_attach, infer_cpu_prepare, infer_cpu_run,
-        cpu_read_tensor, cpu_last_error, cpu_describe, cpu_timing, cpu_copy_page, cpu_read_page, cpu_write_page,
+        cpu_read_tensor, cpu_last_error, cpu_describe, cpu_timing, cpu_copy_page, cpu_read_page, cpu_write_page, NULL, NULL, 0,
     };
     return &backend;
 }

@@ -699,7 +699,7 @@ static struct infer_result results(const struct device *d)
 {
     bool predicts = d->batch->part == INFER_PART_PREDICT;
     int32_t logits = predicts ? d->plan.predict_logits : d->plan.logits, hidden = predicts ? d->plan.predict_hidden : d->plan.hidden;
-    return (struct infer_result){logits >= 0 ? activation(d, logits, 0) : NULL, hidden >= 0 ? activation(d, hidden, 0) : NULL};
+    return (struct infer_result){logits >= 0 ? activation(d, logits, 0) : NULL, hidden >= 0 ? activation(d, hidden, 0) : NULL, NULL, 0};
 }
 
 int infer_cpu_run(void *device, const struct infer_batch *batch, struct infer_result *result)

@@ -16,15 +16,21 @@ static void backend_timing(const struct infer_backend *b, void *d, struct infer_
 static int backend_copy_page(const struct infer_backend *b, void *d, int32_t kind, int32_t from, int32_t to) { return b->copy_page(d, kind, from, to); }
 static int backend_read_page(const struct infer_backend *b, void *d, int32_t kind, int32_t page, void *out) { return b->read_page(d, kind, page, out); }
 static int backend_write_page(const struct infer_backend *b, void *d, int32_t kind, int32_t page, const void *data) { return b->write_page(d, kind, page, data); }
+static int backend_memory(const struct infer_backend *b, void *d, int64_t *available, int64_t *total)
+{
+    return b->memory ? b->memory(d, available, total) : INFER_ERR_UNSUPPORTED;
+}
+static int backend_peaks(const struct infer_backend *b, void *d, struct infer_card_peaks *out) { return b->peaks ? b->peaks(d, out) : INFER_ERR_UNSUPPORTED; }
 static const char *variant_name(const char *want) { const struct cpu_variant *v = infer_cpu_variant(want); return v ? v->name : NULL; }
 
 #cgo noescape backend_run
 #cgo nocallback backend_run
 static int backend_run(const struct infer_backend *b, void *d, const int32_t *ids, const int32_t *positions, const int32_t *sequences,
                        const int32_t *types, const int32_t *pages, const int32_t *wanted, const int32_t *cancel, const float *carry,
-                       int32_t rows, int32_t sequence_count, int32_t table_pages, int32_t wanted_count, int32_t part, struct infer_result *result)
+                       int32_t rows, int32_t sequence_count, int32_t table_pages, int32_t wanted_count, int32_t part,
+                       const int32_t *keep, const int32_t *also_first, const int32_t *also, struct infer_result *result)
 {
-    struct infer_batch batch = {ids, positions, sequences, types, pages, wanted, cancel, carry, rows, sequence_count, table_pages, wanted_count, part};
+    struct infer_batch batch = {ids, positions, sequences, types, pages, wanted, cancel, carry, rows, sequence_count, table_pages, wanted_count, part, keep != NULL, keep, also_first, also};
     return b->run(d, &batch, result);
 }
 */
@@ -62,6 +68,9 @@ type DeviceOptions struct {
 	Variant  string // instruction set: "ref", "avx2", "avx512"...; empty: $INFER_CPU, else the best this CPU has
 	Mapped   bool   // the weights are read-only mappings of files: their pages may be given back once interleaved
 	FailNth  int64  // tests: the n-th allocation or thread start inside the device fails; 0: none
+
+	Backend string // of OpenDevice: "cpu", or one of a library, as "cuda"; empty: "cpu"
+	Card    int    // of several GPUs, from 0
 }
 
 // Device computes one plan. Its methods must not be called from several goroutines at once, but for Cancel.
@@ -80,6 +89,7 @@ type Device struct {
 	paged    bool         // the plan has attention, whose tables cover positions
 	slots    []uint8      // for checkSlots
 	hidden   hiddenRows
+	kept     keptRows
 }
 
 // Variants returns the names of the CPU variants that this machine can run, best first.
@@ -142,8 +152,11 @@ func OpenCPU(o DeviceOptions) (*Device, error) {
 			return nil, err
 		}
 	}
-	status := C.backend_open(d.backend, &options, &d.handle)
-	if status != C.INFER_OK {
+	return d.open(&options)
+}
+
+func (d *Device) open(options *C.struct_infer_options) (*Device, error) {
+	if status := C.backend_open(d.backend, options, &d.handle); status != C.INFER_OK {
 		err := d.status("open", status)
 		d.Close()
 		return nil, err
@@ -184,10 +197,26 @@ func (d *Device) Close() {
 // Describe says what computes: variant and threads.
 func (d *Device) Describe() string { return C.GoString(C.backend_describe(d.backend, d.handle)) }
 
-// Variant returns the instruction set in use.
+// Backend names what computes: "cpu", or a library's backend, as "cuda".
+func (d *Device) Backend() string { return C.GoString(d.backend.name) }
+
+// Memory returns the bytes of the device's own memory, those that nobody has and all; false where it computes in the host's.
+func (d *Device) Memory() (available, total int64, ok bool) {
+	var a, t C.int64_t
+	if C.backend_memory(d.backend, d.handle, &a, &t) != C.INFER_OK {
+		return 0, 0, false
+	}
+	return int64(a), int64(t), true
+}
+
+func (d *Device) measurePeaks(out *C.struct_infer_card_peaks) error {
+	return d.status("peaks", C.backend_peaks(d.backend, d.handle, out))
+}
+
+// Variant returns the instruction set in use, or the name of a library's backend.
 func (d *Device) Variant() string { return d.variant }
 
-// Threads returns how many threads compute.
+// Threads returns how many threads of the CPU compute; 0 on another device.
 func (d *Device) Threads() int { return d.threads }
 
 // Prepare hands a finished plan to the device. weights[i] is buffer i of the plan's tensors and must stay mapped and
@@ -301,6 +330,10 @@ type Batch struct {
 	TablePages    int
 	SequenceCount int
 
+	// Of devices that select (Device.Selects): how many of each wanted row's largest logits are returned instead of the row, 0 for the whole row, and
+	// ids whose logits are returned, too: those of wanted row w are Also[AlsoFirst[w]:AlsoFirst[w+1]]. Empty: all rows are wanted whole.
+	Keep, AlsoFirst, Also []int32
+
 	Part  Part      // of a plan with a predictor
 	Carry []float32 // [sequences][width]: the hidden state of the row before each sequence's first one, zeros where it is unknown; nil: all zeros
 }
@@ -322,6 +355,7 @@ func (d *Device) Run(b *Batch) ([]float32, error) {
 		return nil, d.status("run", status)
 	}
 	result, states := d.plan.results(b.Part)
+	d.kept = keptOf(&r, b)
 	if d.plan.HasPredictor() {
 		d.hidden = d.hiddenOf(unsafe.Pointer(r.hidden), states, len(b.IDs))
 	}
@@ -335,7 +369,7 @@ func (d *Device) Run(b *Batch) ([]float32, error) {
 }
 
 func (d *Device) compute(b *Batch) (r C.struct_infer_result, status C.int) {
-	var wanted, types, pages *C.int32_t
+	var wanted, types, pages, keep, alsoFirst, also *C.int32_t
 	var carry *C.float
 	if len(b.Carry) > 0 {
 		carry = (*C.float)(&b.Carry[0])
@@ -349,8 +383,14 @@ func (d *Device) compute(b *Batch) (r C.struct_infer_result, status C.int) {
 	if len(b.Pages) > 0 {
 		pages = (*C.int32_t)(&b.Pages[0])
 	}
+	if len(b.Keep) > 0 {
+		keep, alsoFirst = (*C.int32_t)(&b.Keep[0]), (*C.int32_t)(&b.AlsoFirst[0])
+	}
+	if len(b.Also) > 0 {
+		also = (*C.int32_t)(&b.Also[0])
+	}
 	status = C.backend_run(d.backend, d.handle, (*C.int32_t)(&b.IDs[0]), (*C.int32_t)(&b.Positions[0]), (*C.int32_t)(&b.Sequences[0]), types, pages, wanted,
-		(*C.int32_t)(d.cancel), carry, C.int32_t(len(b.IDs)), C.int32_t(b.SequenceCount), C.int32_t(b.TablePages), C.int32_t(len(b.Wanted)), C.int32_t(b.Part), &r)
+		(*C.int32_t)(d.cancel), carry, C.int32_t(len(b.IDs)), C.int32_t(b.SequenceCount), C.int32_t(b.TablePages), C.int32_t(len(b.Wanted)), C.int32_t(b.Part), keep, alsoFirst, also, &r)
 	return r, status
 }
 
@@ -388,6 +428,9 @@ func (d *Device) checkBatch(b *Batch) error {
 		return err
 	}
 	if err := d.checkSlots(b); err != nil {
+		return err
+	}
+	if err := d.checkKeep(b); err != nil {
 		return err
 	}
 	for i, w := range b.Wanted {

@@ -11,7 +11,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define INFER_ABI 4
+#define INFER_ABI 5
 #define INFER_PAGE_TOKENS 32 // tokens a cache page holds
 #define INFER_OP_INPUTS 7
 #define INFER_OP_INTS 8
@@ -214,12 +214,27 @@ struct infer_batch {
     const float *carry;        // [sequences][width of hidden states]: those of the rows before each sequence's first one; NULL: zeros
     int32_t rows, sequence_count, table_pages, wanted_count;
     int32_t part;              // enum infer_part
+    int32_t keeps;             // 1: the three below are there
+    // For backends that select (see infer_backend); else all rows are wanted whole.
+    const int32_t *keep;       // [wanted_count] how many of the row's largest logits are returned instead of the row; 0: the row is wanted whole
+    const int32_t *also_first; // [wanted_count+1] where each row's part of also begins
+    const int32_t *also;       // token ids whose logits are returned, too; with keep at most INFER_KEEP_MOST a row
+};
+
+#define INFER_KEEP_MOST 1024
+struct infer_kept {
+    float logit;
+    int32_t id;
 };
 
 // What a run returns, valid until the next one.
 struct infer_result {
     const float *logits; // of the part that ran, row 0; NULL: none
     const float *hidden; // the same; the rows of a tensor are its stride apart
+    // Of wanted row w from w * kept_stride on: the `keep` largest logits, those that are equal by ascending id; then those of `also`, in its order. Where
+    // the row has a NaN or positive infinity, the first of these comes first in place of the largest. NULL: nothing was to be kept.
+    const struct infer_kept *kept;
+    int32_t kept_stride;
 };
 
 struct infer_options {
@@ -229,9 +244,16 @@ struct infer_options {
     const char *variant;   // instruction set by name; NULL or "": the best this CPU has
     int64_t fail_allocation; // tests: the n-th allocation or thread start fails; 0: none
     const int32_t *cpus;   // [threads] the processor that each thread is bound to, but the first, which is the caller; NULL: none is
+    int32_t card;          // of several GPUs, from 0
 };
 
 struct infer_timing { int64_t ops_ns[32]; }; // time by op kind, of the first thread, since the device opened
+
+// What a card was measured to reach, a second.
+struct infer_card_peaks {
+    double read_bytes, copy_bytes; // of its memory; a copied byte counts twice
+    double int8_multiply_adds, half_multiply_adds; // of its matrix units, from registers
+};
 
 struct infer_backend {
     uint32_t abi;
@@ -251,6 +273,10 @@ struct infer_backend {
     // A page to and from host memory: its layers one after the other in the plan's order, page_bytes each.
     int (*read_page)(void *device, int32_t kind, int32_t page, void *out);
     int (*write_page)(void *device, int32_t kind, int32_t page, const void *data);
+    // Bytes of the device's own memory, for plans; NULL: it computes in the host's.
+    int (*memory)(void *device, int64_t *available, int64_t *total);
+    int (*peaks)(void *device, struct infer_card_peaks *out); // NULL where memory is
+    int32_t selects; // 1: the batch's keep is heeded
 };
 
 const struct infer_backend *infer_cpu_backend(void);

@@ -43,6 +43,9 @@ type candidates struct {
 	list []candidate // when not dense
 	top  float64     // the largest x of the list when weigh ran last
 
+	known, touched []int32   // ids of SampleKept's logits, and of those that Needs asks for
+	sparse         []float32 // [vocab] the row that SampleKept fills in part: -Inf between calls; nil before the first
+
 	work   []float32  // [vocab] copy of the caller's logits that stages may change
 	found  []found    // scratch of scans over dense logits
 	floats []float32  // scratch of selection

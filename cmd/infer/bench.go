@@ -226,7 +226,9 @@ func (b *benchFlags) measureModel(cmd *cobra.Command, m *modelFlags, tests []ben
 		r.OpenBytes = opened
 		_, r.PeakBytes = bench.Memory()
 		r.Measure(t, times)
-		r.Hold(limits.of(e.Variant()), multiplyKind(e, m))
+		if e.OnCPU() { // whose limits were measured
+			r.Hold(limits.of(e.Variant()), multiplyKind(e, m))
+		}
 		if err := each(r); err != nil {
 			return err
 		}

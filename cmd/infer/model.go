@@ -39,6 +39,7 @@ func (f *modelFlags) add(cmd *cobra.Command, withPath bool) {
 // addCompute registers the flags that say how a model is computed, but for the threads.
 func (f *modelFlags) addCompute(cmd *cobra.Command) {
 	flags := cmd.Flags()
+	flags.StringVar(&f.options.Device, "device", "", "what computes: cpu, cuda, one of several cards as cuda:1, or auto, a GPU that takes the model and else the CPU (default: $INFER_DEVICE, else auto)")
 	flags.StringVar(&f.options.Variant, "cpu", "", "instruction set: amx, avx512bf16, avx512, vnni256, avxvnni, avx2, neon-i8mm, neon or ref (default: $INFER_CPU, else the best here)")
 	flags.StringVar(&f.options.CPUs, "cpus", "", "bind threads to processors: 0-3,8, cores, big (the fastest kind's cores) or node0 (default: the system moves them)")
 	flags.StringVar(&f.options.CacheType, "cache-type", "", "type of cached keys and values: f16, q8_0 or f32 (default: f16; of embeddings f32)")
@@ -77,6 +78,9 @@ func (f *modelFlags) openPath(cmd *cobra.Command, path string) (*engine.Engine, 
 	e, err := engine.Open(path, f.options)
 	if err != nil {
 		return nil, err
+	}
+	if note := e.Note(); note != "" {
+		fmt.Fprintf(cmd.ErrOrStderr(), "infer: computing with %s: %s\n", e.Device(), note)
 	}
 	if e.Backend() != engine.BackendNative {
 		why := fmt.Sprintf("architecture %q is not native", e.Model().Arch)

@@ -251,8 +251,11 @@ func (f *runFlags) printStats(cmd *cobra.Command, e *engine.Engine, u *engine.Us
 	if steps := u.GeneratedTokens - 1; steps > 0 && u.Decode > 0 {
 		speed := float64(steps) / u.Decode.Seconds()
 		bytes := speed * float64(e.BenchBytes())
-		limit := kernels.MeasurePeaks(e.Threads()).ReadBytes
-		fmt.Fprintf(w, "; decode %.1f tokens/s, %.1f GB/s of weights: %.0f %% of the %.1f GB/s that memory gives here", speed, bytes/1e9, 100*bytes/limit, limit/1e9)
+		fmt.Fprintf(w, "; decode %.1f tokens/s, %.1f GB/s of weights", speed, bytes/1e9)
+		if e.OnCPU() {
+			limit := kernels.MeasurePeaks(e.Threads()).ReadBytes
+			fmt.Fprintf(w, ": %.0f %% of the %.1f GB/s that memory gives here", 100*bytes/limit, limit/1e9)
+		}
 	}
 	fmt.Fprintln(w)
 }

@@ -166,7 +166,7 @@ func showRun(w io.Writer, f *gguf.File, m *arch.Model, contextLength int) {
 	if m.Experts > 0 {
 		fmt.Fprintf(w, "  %d experts a layer, %d used a token\n", m.Experts, m.ExpertsUsed)
 	}
-	fmt.Fprintf(w, "  all %d ops on the CPU (%s)\n", len(m.Plan.Ops), strings.Join(kernels.Variants()[:1], ""))
+	showDevice(w, m, weights)
 	if m.Pooling != arch.NoPooling {
 		showPooling(w, m)
 		fmt.Fprintf(w, "  memory: %.1f MB of weights, %.1f MB of cache (f32) for a text of %d tokens\n", float64(weights)/1e6, 2*float64(cache)/1e6, contextLength)
@@ -180,6 +180,23 @@ func showRun(w io.Writer, f *gguf.File, m *arch.Model, contextLength int) {
 	if len(m.Unused.Keys) > 0 {
 		fmt.Fprintf(w, "  keys that the architecture does not use: %s\n", strings.Join(m.Unused.Keys, ", "))
 	}
+}
+
+// showDevice says what would compute: a GPU whose memory has room for the weights, or the CPU.
+func showDevice(w io.Writer, m *arch.Model, weights int64) {
+	for _, f := range kernels.FindBackends() {
+		switch {
+		case errors.Is(f.Err, kernels.ErrNoBackend):
+		case f.Err != nil:
+			fmt.Fprintf(w, "  not on %s: %v\n", f.Backend, f.Err)
+		case f.Available < weights:
+			fmt.Fprintf(w, "  not on %s: %.1f MB of weights, %.1f MB are free\n", f.Device, float64(weights)/1e6, float64(f.Available)/1e6)
+		default:
+			fmt.Fprintf(w, "  all %d ops on %s, where the memory below is free (of %.1f MB), else on the CPU\n", len(m.Plan.Ops), f.Device, float64(f.Available)/1e6)
+			return
+		}
+	}
+	fmt.Fprintf(w, "  all %d ops on the CPU (%s)\n", len(m.Plan.Ops), kernels.Variants()[0])
 }
 
 // showPooling says what a model gives that does not generate.

@@ -240,7 +240,7 @@ func runExperiments(cmd *cobra.Command, m *modelFlags, t *trafficFlags, asJSON b
 		Open: func(o engine.Options) (*engine.Engine, error) {
 			opened := *m
 			own := opened.options
-			o.Threads, o.Variant, o.CacheType, o.NoRepack, o.Backend, o.PreTokenizer = own.Threads, own.Variant, own.CacheType, own.NoRepack, own.Backend, own.PreTokenizer
+			o.Device, o.Threads, o.Variant, o.CacheType, o.NoRepack, o.Backend, o.PreTokenizer = own.Device, own.Threads, own.Variant, own.CacheType, own.NoRepack, own.Backend, own.PreTokenizer
 			opened.options = o
 			return opened.openPath(cmd, path)
 		}}

@@ -7,6 +7,7 @@
 #define INFER_CUDA_EMULATE_H
 
 #include <math.h>
+#include <stddef.h>
 #include <stdint.h>
 #include <string.h>
 
@@ -15,8 +16,12 @@
 #define __global__
 #define __device__
 #define __host__
+#define __constant__
 #define __forceinline__ inline
+#define __noinline__ __attribute__((noinline))
+#define __restrict__ __restrict
 #define __launch_bounds__(...)
+#define __align__(n) __attribute__((aligned(n)))
 #define __shared__ static
 
 struct dim3 {
@@ -29,39 +34,48 @@ struct thread_ids {
     dim3 thread, block;
 };
 extern dim3 grid_size, block_size;
-thread_ids &current();
+extern const thread_ids *current; // of the fiber that runs
+extern unsigned char *shared_memory; // the block's dynamic shared memory
 void block_barrier();
-// Every lane of the calling thread's warp gives a word; returns all 32 of them, valid until the lane's next exchange.
-const uint32_t *exchange(uint32_t mask, uint32_t word);
+void yield(); // lets other threads go on: for loops that wait for what another thread writes
+
+#define EMULATE_WORDS 16
+// Every lane of the mask gives `count` words (at most EMULATE_WORDS); returns all lanes' words, [32][EMULATE_WORDS], valid until the
+// calling lane's next exchange.
+const uint32_t (*exchange(uint32_t mask, const uint32_t *words, int count))[EMULATE_WORDS];
+
 // Runs a grid; returns NULL, or what was wrong with it. seed draws the order of threads.
-const char *launch(dim3 grid, dim3 block, uint64_t seed, const std::function<void()> &kernel);
+const char *launch(dim3 grid, dim3 block, uint64_t seed, const std::function<void()> &kernel, size_t shared_bytes = 0);
+
+float half_to_float(uint16_t h);
+uint16_t float_to_half(float f);
 } // namespace emulate
 
-#define threadIdx (emulate::current().thread)
-#define blockIdx (emulate::current().block)
+#define threadIdx (emulate::current->thread)
+#define blockIdx (emulate::current->block)
 #define gridDim (emulate::grid_size)
 #define blockDim (emulate::block_size)
 
 static inline void __syncthreads() { emulate::block_barrier(); }
-static inline void __syncwarp(uint32_t mask = 0xffffffffu) { emulate::exchange(mask, 0); }
-
-static inline float __shfl_xor_sync(uint32_t mask, float v, int lanes)
+static inline void __syncwarp(uint32_t mask = 0xffffffffu)
 {
-    uint32_t word;
-    memcpy(&word, &v, 4);
-    int lane = (int)(threadIdx.x % 32);
-    word = emulate::exchange(mask, word)[lane ^ lanes];
-    memcpy(&v, &word, 4);
-    return v;
+    emulate::exchange(mask, nullptr, 0);
 }
 
-static inline int __dp4a(int a, int b, int c)
+static inline float __uint_as_float(uint32_t u)
 {
-    for (int i = 0; i < 4; i++)
-        c += (int8_t)(a >> 8 * i) * (int8_t)(b >> 8 * i);
-    return c;
+    float f;
+    memcpy(&f, &u, 4);
+    return f;
+}
+static inline uint32_t __float_as_uint(float f)
+{
+    uint32_t u;
+    memcpy(&u, &f, 4);
+    return u;
 }
 
-static inline float __frsqrt_rn(float x) { return (float)(1.0 / sqrt((double)x)); }
+#include "matrix.h"
+#include "warp.h"
 
 #endif
