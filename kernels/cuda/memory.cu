@@ -15,8 +15,33 @@ static int64_t aligned(int64_t bytes) { return (bytes + PLACE_ALIGN - 1) / PLACE
 static const char *op_name(uint32_t kind)
 {
     static const char *const names[] = {"?", "embed", "norm", "matmul", "heads", "angles", "rope", "store", "attention", "route", "experts", "expert_sum", "element", "copy",
-                                        "gather", "conv", "scan", "head_scan", "delta", "?", "?", "?", "?", "?", "pool", "softmax", "previous"};
+                                        "gather", "conv", "scan", "head_scan", "delta", "wkv", "?", "?", "?", "?", "pool", "softmax", "previous"};
     return kind < sizeof names / sizeof *names ? names[kind] : "?";
+}
+
+static int32_t act_of_op(const struct infer_op *op)
+{
+    switch (op->kind) {
+    case INFER_OP_MATMUL:
+    case INFER_OP_EXPERTS: return op->n[0];
+    case INFER_OP_CONV: return op->n[1];
+    case INFER_OP_ELEMENT: return op->n[0] == INFER_EL_ACT || op->n[0] == INFER_EL_ACT_MUL || op->n[0] == INFER_EL_MUL_ACT ? op->n[1] : INFER_ACT_NONE;
+    default: return INFER_ACT_NONE;
+    }
+}
+
+// Forms of ops that have no kernel: whoever computed them as another form would be wrong without a word.
+static const char *lacks_form(const struct infer_plan *plan, const struct infer_op *op)
+{
+    if (act_of_op(op) > INFER_ACT_SWIGLU_OAI)
+        return "there is no kernel for this activation function (xielu, softplus or exp)";
+    if (op->kind == INFER_OP_ATTENTION && op->in[2] >= 0)
+        return "there is no kernel for scores with a bias by distance";
+    if (op->kind == INFER_OP_ATTENTION && op->n[5])
+        return "there is no kernel for attention in chunks";
+    if (op->kind == INFER_OP_ELEMENT && op->in[1] >= 0 && plan->tensors[op->in[1]].rows_kind == INFER_ROWS_FIXED)
+        return "there is no kernel for an elementwise op with a weight";
+    return NULL;
 }
 
 // The first op that the backend cannot compute, as an error.
@@ -26,6 +51,8 @@ static int check_ops(struct device *d, const struct infer_plan *plan)
         const struct infer_op *op = &plan->ops[i];
         const struct op_driver *driver = op->kind < 32 ? op_drivers[op->kind] : NULL;
         const char *lacks = !driver ? "there is no kernel for this op" : driver->lacks ? driver->lacks(plan, i) : NULL;
+        if (!lacks)
+            lacks = lacks_form(plan, op);
         if (lacks)
             return device_fail(d, INFER_ERR_UNSUPPORTED, "op %d (%s, layer %d): %s", i, op_name(op->kind), op->layer, lacks);
     }

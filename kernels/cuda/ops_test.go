@@ -152,7 +152,7 @@ func products(t kernels.DType) func(r *recording) {
 		spec.Act, spec.Up, spec.Scale = pick(r, acts...), r.weight(t, cols, 33, 1), 0.5
 		spec.Bias, spec.UpBias = r.maybe(33), r.maybe(33)
 		if spec.Act == kernels.ActSoftcap {
-			spec.ActParam = [2]float32{4, 0}
+			spec.ActParam = [3]float32{4}
 		}
 		gated := r.MatMul(x, gate, spec)
 		square := r.weight(t, cols, cols, 1)
@@ -160,7 +160,7 @@ func products(t kernels.DType) func(r *recording) {
 		residual.Residual, residual.Bias = x, r.maybe(cols)
 		added := r.MatMul(x, square, residual)
 		oai := kernels.NoEpilogue
-		oai.Act, oai.ActParam, oai.Up = kernels.ActSwiGLUOAI, [2]float32{7, 1.702}, r.weight(t, cols, 20, 1)
+		oai.Act, oai.ActParam, oai.Up = kernels.ActSwiGLUOAI, [3]float32{7, 1.702}, r.weight(t, cols, 20, 1)
 		swiglu := r.MatMul(added, r.weight(t, cols, 20, 1), oai)
 		r.finish(plain, gated, added, swiglu, r.MatMul(x, r.WeightRows(square, cols/2, (cols+1)/2), kernels.NoEpilogue))
 	}
