@@ -479,8 +479,8 @@ typedef void slice_fn(const struct slice *s);
     static void NAME##_4(const struct slice *s) { CALL(s, __VA_ARGS__, 4); }   \
     static void NAME##_8(const struct slice *s) { CALL(s, __VA_ARGS__, 8); }   \
     static void NAME##_12(const struct slice *s) { CALL(s, __VA_ARGS__, 12); } \
-    static void NAME##_16(const struct slice *s) { CALL(s, __VA_ARGS__, 16); } \
-    static slice_fn *const NAME[4] = {NAME##_4, NAME##_8, NAME##_12, NAME##_16};
+    static void NAME##_16(const struct slice *s) { CALL(s, __VA_ARGS__, 16); }
+#define SLICE_ROW(NAME) {NAME##_4, NAME##_8, NAME##_12, NAME##_16}
 SLICES(plain32, slice32, false)
 SLICES(minimum32, slice32, true)
 SLICES(one256, slice256, false, 0)
@@ -493,12 +493,12 @@ static bool one_byte(enum infer_dtype t) { return t == INFER_DTYPE_Q2_K || t == 
 
 static slice_fn *slice_of(const struct weight *w, int fours, int64_t groups)
 {
+    static slice_fn *const table[6][4] = {SLICE_ROW(plain32), SLICE_ROW(minimum32), SLICE_ROW(one256), SLICE_ROW(one256_minimums16), SLICE_ROW(two256), SLICE_ROW(two256_minimums)};
     struct panel_kind kind = infer_panel_kind(w->dtype);
-    if (w->form == FORM_32)
-        return kind.halves || groups % 4 != 0 ? slice32_slow : (kind.minimums ? minimum32 : plain32)[fours - 1];
-    if (one_byte(w->dtype))
-        return (kind.minimums ? one256_minimums16 : one256)[fours - 1];
-    return (kind.minimums ? two256_minimums : two256)[fours - 1];
+    if (w->form == FORM_32 && (kind.halves || groups % 4 != 0))
+        return slice32_slow;
+    int form = w->form == FORM_32 ? 0 : one_byte(w->dtype) ? 2 : 4;
+    return table[form + (kind.minimums ? 1 : 0)][fours - 1];
 }
 
 // ---- weights of a slice ----
