@@ -96,7 +96,7 @@ func (s attentionShape) record(r *recording) kernels.Ref {
 	if s.sinks {
 		sinks = r.vector(int64(s.heads * s.group))
 	}
-	return r.Attention(r.rows(int64(s.heads*s.group*s.k)), kernels.AttentionSpec{Layer: layer, Heads: s.heads * s.group, Scale: 0.3, Softcap: s.softcap, ALiBi: s.alibi, Sinks: sinks,
+	return r.Attention(r.rows(int64(s.heads*s.group*s.k)), kernels.AttentionSpec{Layer: layer, Heads: s.heads * s.group, Scale: 0.3, Softcap: s.softcap, ALiBi: s.alibi, Sinks: sinks, Bias: none,
 		BothWays: s.bothWays, Around: s.around})
 }
 
@@ -105,7 +105,7 @@ func latent(heads, k, v, first int) func(r *recording) kernels.Ref {
 	return func(r *recording) kernels.Ref {
 		layer := r.AddCacheLayer(1, k, 0, v, 0)
 		r.Store(layer, r.rows(int64(k)), none)
-		return r.Attention(r.rows(int64(heads*k)), kernels.AttentionSpec{Layer: layer, Heads: heads, Scale: 0.2, Sinks: none, VFirst: first})
+		return r.Attention(r.rows(int64(heads*k)), kernels.AttentionSpec{Layer: layer, Heads: heads, Scale: 0.2, Sinks: none, Bias: none, VFirst: first})
 	}
 }
 

@@ -21,7 +21,7 @@ func predicting(r *recording) {
 	layer := r.AddCacheLayer(2, 32, 32, 32, 0)
 	q, k := r.MatMul(x, r.weight(kernels.Q8_0, dim, dim, 1), kernels.NoEpilogue), r.MatMul(x, r.weight(kernels.F16, dim, dim, 1), kernels.NoEpilogue)
 	r.Store(layer, k, k)
-	x = r.Norm(r.Add(x, r.Attention(q, kernels.AttentionSpec{Layer: layer, Heads: 2, Scale: 0.25, Sinks: none})), rms)
+	x = r.Norm(r.Add(x, r.Attention(q, kernels.AttentionSpec{Layer: layer, Heads: 2, Scale: 0.25, Sinks: none, Bias: none})), rms)
 	r.SetPredictor(r.MatMul(r.Wanted(x), output, kernels.NoEpilogue), x)
 }
 

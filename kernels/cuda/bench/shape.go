@@ -145,7 +145,7 @@ func (m *model) layers(s shape, x mix, buffers map[kernels.DType]int32) {
 		p.Store(layer, k, v)
 		add := kernels.NoEpilogue
 		add.Residual = h
-		h = p.MatMul(p.Attention(q, kernels.AttentionSpec{Layer: layer, Heads: s.heads, Scale: 0.1, Sinks: kernels.None}), m.weight(buffers, x.most, s.heads*s.width, s.dim), add)
+		h = p.MatMul(p.Attention(q, kernels.AttentionSpec{Layer: layer, Heads: s.heads, Scale: 0.1, Sinks: kernels.None, Bias: kernels.None}), m.weight(buffers, x.most, s.heads*s.width, s.dim), add)
 		gate := kernels.NoEpilogue
 		gate.Act, gate.Up = kernels.ActSiLU, m.weight(buffers, x.most, s.dim, s.inner)
 		add.Residual = h
