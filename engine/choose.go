@@ -71,7 +71,7 @@ func (e *Engine) openNative() error {
 			e.device.Close()
 			e.device = nil
 		}
-		if !errors.Is(err, kernels.ErrNoBackend) {
+		if !errors.Is(err, kernels.ErrNoBackend) && !errors.Is(err, kernels.ErrNoDevice) { // nothing that the machine has is passed over
 			reasons = append(reasons, err.Error())
 		}
 	}

@@ -103,7 +103,8 @@ func loadLibrary(name string) (*C.struct_infer_backend, error) {
 	return b, nil
 }
 
-// OpenDevice opens the device that o.Backend names. [ErrNoBackend] is its library's absence, [ErrUnsupported] a machine without such a device.
+// OpenDevice opens the device that o.Backend names. [ErrNoBackend] is its library's absence, [ErrNoDevice] a machine without such a device,
+// [ErrUnsupported] one whose device the library cannot use.
 func OpenDevice(o DeviceOptions) (*Device, error) {
 	if o.Backend == "" || o.Backend == "cpu" {
 		return OpenCPU(o)

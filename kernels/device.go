@@ -54,10 +54,12 @@ var (
 	ErrInvalid     = errors.New("invalid plan or batch")
 	ErrSystem      = errors.New("the system refused a resource")
 	ErrCancelled   = errors.New("the step was cancelled")
+	ErrNoDevice    = errors.New("the machine has no such device")
 )
 
 var statusErrors = map[C.int]error{C.INFER_ERR_MEMORY: ErrMemory, C.INFER_ERR_UNSUPPORTED: ErrUnsupported,
-	C.INFER_ERR_INVALID: ErrInvalid, C.INFER_ERR_SYSTEM: ErrSystem, C.INFER_ERR_CANCELLED: ErrCancelled}
+	C.INFER_ERR_INVALID: ErrInvalid, C.INFER_ERR_SYSTEM: ErrSystem, C.INFER_ERR_CANCELLED: ErrCancelled,
+	C.INFER_ERR_ABSENT: ErrNoDevice}
 
 // DeviceOptions choose how a device computes. The zero value is a good default but for Repack.
 type DeviceOptions struct {

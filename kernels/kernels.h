@@ -24,6 +24,7 @@ enum infer_status {
     INFER_ERR_INVALID = 3,     // the plan or batch contradicts itself
     INFER_ERR_SYSTEM = 4,      // a thread or driver call failed
     INFER_ERR_CANCELLED = 5,   // the batch's cancel flag was raised
+    INFER_ERR_ABSENT = 6,      // the machine has no such device
 };
 
 // What decides how many rows an activation has in a step.

@@ -94,7 +94,7 @@ static const char *runs_here(void)
 static int open_card(struct device *d)
 {
     if (const char *wrong = rt_open(d->index, &d->properties))
-        return device_fail(d, INFER_ERR_UNSUPPORTED, "CUDA card %d: %s", d->index, wrong);
+        return device_fail(d, d->properties.absent ? INFER_ERR_ABSENT : INFER_ERR_UNSUPPORTED, "CUDA card %d: %s", d->index, wrong);
     const int capability = d->properties.capability;
     if (const char *wrong = runs_here())
         return device_fail(d, INFER_ERR_UNSUPPORTED, "CUDA card %d (%s) has compute capability %d.%d, the library is built for %s: %s", d->index, d->properties.name,

@@ -101,7 +101,7 @@ func TestBackendLibrary(t *testing.T) {
 func TestBackendDevice(t *testing.T) {
 	useLibrary(t)
 	_, err := kernels.OpenDevice(kernels.DeviceOptions{Backend: "cuda", Card: 77})
-	require.ErrorIs(t, err, kernels.ErrUnsupported)
+	require.ErrorIs(t, err, kernels.ErrNoDevice)
 	assert.ErrorContains(t, err, "card 77")
 	d := openCard(t, kernels.DeviceOptions{})
 	assert.Equal(t, "cuda", d.Backend())

@@ -8,6 +8,7 @@
 
 struct properties {
     int32_t capability;   // 10 * major + minor
+    bool absent;          // where opening failed: the machine has no such card
     int32_t sms;
     int32_t block_shared; // bytes of shared memory that a block can have, with dynamic ones
     int32_t emulated;
@@ -23,7 +24,7 @@ struct properties {
 
 // Both give:
 //   rt_stream, rt_graph, rt_event            handles; NULL: none
-//   rt_open(index, &properties)              finds a card; *absent: the machine has none that can be used
+//   rt_open(index, &properties)              finds a card
 //   rt_enter(index)                          once in every call from outside: a thread chooses its card
 //   rt_memory(&available, &total)            bytes of the card
 //   rt_malloc(bytes, &pointer), rt_free      device memory; its contents are not set

@@ -22,10 +22,12 @@ static inline const char *rt_open(int index, struct properties *p)
 {
     int count = 0;
     cudaError_t e = cudaGetDeviceCount(&count);
+    int driver = 0; // 0: none is installed, which the count calls a version that is insufficient
+    p->absent = e == cudaErrorNoDevice || (e == cudaSuccess && (index < 0 || index >= count)) || (e == cudaErrorInsufficientDriver && cudaDriverGetVersion(&driver) == cudaSuccess && driver == 0);
+    if (p->absent)
+        return e == cudaErrorInsufficientDriver ? "no driver is installed" : count == 0 ? "the machine has none" : "the machine has fewer cards";
     if (e != cudaSuccess)
         return rt_said(e);
-    if (index < 0 || index >= count)
-        return count == 0 ? "the machine has none" : "the machine has fewer cards";
     struct cudaDeviceProp found;
     if ((e = cudaGetDeviceProperties(&found, index)) != cudaSuccess || (e = cudaSetDevice(index)) != cudaSuccess)
         return rt_said(e);

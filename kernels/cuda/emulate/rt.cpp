@@ -59,9 +59,10 @@ const char *submit(stream *s, std::function<const char *()> node)
 const char *rt_open(int index, struct properties *p)
 {
     const char *capability = getenv("INFER_EMULATED_CAPABILITY");
-    if (index != 0)
-        return "the machine has fewer cards";
     *p = {};
+    p->absent = index != 0;
+    if (p->absent)
+        return "the machine has fewer cards";
     p->capability = capability && *capability ? atoi(capability) : 80;
     p->sms = 4;
     p->block_shared = 163 << 10;
