@@ -617,30 +617,23 @@ int64_t infer_amx_scratch(int64_t cols)
     return (int64_t)sizeof(struct work) + 64 + PRODUCT_PANELS * (a > b ? a : b);
 }
 
-// Measured: below it products straight from interleaved weights, each line unpacked in registers, are as fast or faster.
+// Measured on whole steps of models: below it products straight from interleaved weights, each line unpacked in registers, are as fast or
+// faster. From 64 columns on activations come as tiles.
 int32_t infer_amx_least(enum infer_dtype t)
 {
     switch (t) {
-    case INFER_DTYPE_Q4_K: return 64;
-    case INFER_DTYPE_Q8_0: return 48;
-    case INFER_DTYPE_IQ3_S:
-    case INFER_DTYPE_IQ3_XXS:
-    case INFER_DTYPE_IQ4_XS: return 40;
-    case INFER_DTYPE_Q5_K: return 32;
-    case INFER_DTYPE_Q6_K: return 24;
-    case INFER_DTYPE_Q4_0:
-    case INFER_DTYPE_Q4_1:
-    case INFER_DTYPE_Q5_0:
-    case INFER_DTYPE_Q5_1:
-    case INFER_DTYPE_IQ4_NL:
-    case INFER_DTYPE_MXFP4:
-    case INFER_DTYPE_Q2_K:
-    case INFER_DTYPE_TQ1_0:
-    case INFER_DTYPE_TQ2_0: return 12;
     case INFER_DTYPE_NVFP4:
     case INFER_DTYPE_Q1_0:
     case INFER_DTYPE_Q2_0: return 4;
-    default: return 16;
+    case INFER_DTYPE_Q2_K:
+    case INFER_DTYPE_TQ1_0:
+    case INFER_DTYPE_TQ2_0:
+    case INFER_DTYPE_IQ2_XXS:
+    case INFER_DTYPE_IQ2_XS:
+    case INFER_DTYPE_IQ2_S:
+    case INFER_DTYPE_IQ1_S:
+    case INFER_DTYPE_IQ1_M: return 48;
+    default: return 64;
     }
 }
 
