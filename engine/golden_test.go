@@ -74,7 +74,7 @@ func goldenFiles(t *testing.T) []golden {
 }
 
 // find returns the model's path: from the folder that INFER_GOLDEN_MODELS names, else from the cache of fetched models.
-// The file must be the very one that llama.cpp answered from. Without it the test is skipped.
+// The file must be the very one that llama.cpp answered from. Without it the test fails.
 func (g golden) find(t *testing.T) string {
 	if dir := os.Getenv("INFER_GOLDEN_MODELS"); dir != "" {
 		path := filepath.Join(dir, g.File)
@@ -91,7 +91,7 @@ func (g golden) find(t *testing.T) string {
 			return m.Path
 		}
 	}
-	t.Skipf("%s is not in the cache: infer pull %s, or name a folder with %s in INFER_GOLDEN_MODELS", g.Model, g.Model, g.File)
+	require.FailNowf(t, "no model", "%s is not in the cache: infer pull %s, or name a folder with %s in INFER_GOLDEN_MODELS", g.Model, g.Model, g.File)
 	return ""
 }
 
